@@ -1,0 +1,58 @@
+"""DAFNet for EasyEdit: sequential model editing with a meta-trained auxiliary network.
+
+Importing this package is cheap: torch, transformers and EasyEdit are imported when one of the
+names below is first used. Touching :class:`DAFNetHparams` also makes ``import easyeditor``
+work (see :mod:`dafnet_plugin.easyedit.compat`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dafnet_plugin.cases import EditCase, EditRequest, Probe
+    from dafnet_plugin.easyedit import register
+    from dafnet_plugin.editing.editor import DAFNetEditor
+    from dafnet_plugin.hparams import DAFNetHparams, DAFNetHyperParams, DAFNetTrainingHparams
+    from dafnet_plugin.training.trainer import DAFNetTrainer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DAFNetEditor",
+    "DAFNetHparams",
+    "DAFNetHyperParams",
+    "DAFNetTrainer",
+    "DAFNetTrainingHparams",
+    "EditCase",
+    "EditRequest",
+    "Probe",
+    "register",
+]
+
+_HOME = {
+    "DAFNetEditor": "dafnet_plugin.editing.editor",
+    "DAFNetHparams": "dafnet_plugin.hparams",
+    "DAFNetHyperParams": "dafnet_plugin.hparams",
+    "DAFNetTrainer": "dafnet_plugin.training.trainer",
+    "DAFNetTrainingHparams": "dafnet_plugin.hparams",
+    "EditCase": "dafnet_plugin.cases",
+    "EditRequest": "dafnet_plugin.cases",
+    "Probe": "dafnet_plugin.cases",
+    "register": "dafnet_plugin.easyedit",
+}
+# The names an EasyEdit user starts from: from then on `import easyeditor` has to work.
+_BRINGS_EASYEDIT = {"DAFNetHparams", "DAFNetHyperParams", "DAFNetTrainingHparams", "DAFNetTrainer"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'dafnet_plugin' has no attribute {name!r}")
+    if name in _BRINGS_EASYEDIT:
+        importlib.import_module("dafnet_plugin.easyedit.compat").install()
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

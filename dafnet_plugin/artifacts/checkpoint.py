@@ -1,0 +1,152 @@
+"""DAFNet on disk: a directory with ``dafnet.safetensors`` and ``dafnet.json``."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from dafnet_plugin.artifacts.reference import network_state_from_reference
+from dafnet_plugin.editing.dafnet import DAFNet
+from dafnet_plugin.editing.fusion import FusionConfig
+from dafnet_plugin.errors import CheckpointError, DataError
+from dafnet_plugin.files import atomic_path, read_json, write_json
+from dafnet_plugin.network import NetworkConfig
+
+FORMAT = 1
+WEIGHTS, CONFIG = "dafnet.safetensors", "dafnet.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained DAFNet and what it is for.
+
+    Attributes:
+        dafnet: the trained network.
+        edit_modules: names of the modules it edits, in order.
+        training: what is known of its training (data, seed, steps, scores).
+    """
+
+    dafnet: DAFNet
+    edit_modules: tuple[str, ...]
+    training: dict[str, Any]
+
+
+def save_checkpoint(checkpoint: Checkpoint, directory: str | os.PathLike[str]) -> None:
+    """Write a checkpoint; each file is replaced as a whole or not at all."""
+    directory = Path(directory)
+    dafnet = checkpoint.dafnet
+    tensors = {name: t.detach().cpu().contiguous() for name, t in dafnet.state_dict().items()}
+    with atomic_path(directory / WEIGHTS) as path:
+        path.write_bytes(save(tensors))
+    write_json(
+        directory / CONFIG,
+        {
+            "format": FORMAT,
+            "edit_modules": list(checkpoint.edit_modules),
+            "shapes": [list(shape) for shape in dafnet.shapes],
+            "edit_bias": dafnet.edit_bias,
+            "network": dataclasses.asdict(dafnet.network_of(0).config),
+            "fusion": dataclasses.asdict(dafnet.fusion),
+            "versions": versions(),
+            "training": checkpoint.training,
+        },
+    )
+
+
+def load_checkpoint(directory: str | os.PathLike[str]) -> Checkpoint:
+    """Read a checkpoint directory.
+
+    Raises:
+        CheckpointError: a file is missing, damaged or of another format; names it.
+    """
+    directory = Path(directory)
+    for name in (CONFIG, WEIGHTS):
+        if not (directory / name).is_file():
+            raise CheckpointError(
+                f"{directory}: no DAFNet checkpoint here ({name} is missing); "
+                "train one with `dafnet train`"
+            )
+    try:
+        config = read_json(directory / CONFIG)
+        if config["format"] != FORMAT:
+            raise CheckpointError(
+                f"{directory / CONFIG}: format {config['format']!r}; this version reads {FORMAT}"
+            )
+        dafnet = DAFNet(
+            [(d_in, d_out) for d_in, d_out in config["shapes"]],
+            NetworkConfig(**config["network"]),
+            FusionConfig(**config["fusion"]),
+            config["edit_bias"],
+        )
+        dafnet.load_state_dict(load_file(directory / WEIGHTS))
+    except (KeyError, TypeError, DataError, SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"{directory}: damaged checkpoint: {error}") from error
+    return Checkpoint(dafnet, tuple(config["edit_modules"]), config["training"])
+
+
+def load_reference_checkpoint(
+    path: str | os.PathLike[str],
+    *,
+    shapes: list[tuple[int, int]],
+    network: NetworkConfig,
+    edit_bias: bool,
+) -> DAFNet:
+    """Read a checkpoint in the published format (``.pt``); no code in it is run.
+
+    Args:
+        shapes: (d_in, d_out) of the edited modules, in order.
+        network: sizes; the file does not hold the numbers of heads.
+        edit_bias: whether it was trained to edit biases; the file does not say.
+
+    Raises:
+        CheckpointError: not that format, or a tensor does not fit; names module or tensor.
+    """
+    try:
+        # weights_only: nothing but tensors and plain containers is unpickled.
+        data = torch.load(path, map_location="cpu", weights_only=True)
+        networks, edit_lrs = data["aux_models"][0], data["edit_lrs"]
+    except (OSError, KeyError, IndexError, TypeError, RuntimeError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a published DAFNet checkpoint: {error}") from error
+    except Exception as error:  # pickle.UnpicklingError and what torch derives from it
+        raise CheckpointError(f"{path}: refused, it holds more than tensors: {error}") from error
+    dafnet = DAFNet(shapes, network, FusionConfig(kind="running_mean"), edit_bias)
+    missing = [shape for shape in dict.fromkeys(shapes) if str(shape) not in networks]
+    if missing or len(edit_lrs) != len(shapes):
+        raise CheckpointError(
+            f"{path}: holds networks for {sorted(networks)} and {len(edit_lrs)} modules; "
+            f"the model needs {sorted(map(str, set(shapes)))} and {len(shapes)}"
+        )
+    for number, shape in enumerate(shapes):
+        if dafnet.module_indices[number] == 0:
+            _load_network(dafnet, number, networks[str(shape)], f"{path}: network {shape}")
+    with torch.no_grad():
+        for number in range(len(shapes)):
+            dafnet.edit_lrs[number] = edit_lrs[str(number)]
+    return dafnet
+
+
+def _load_network(dafnet: DAFNet, number: int, state: dict[str, torch.Tensor], where: str) -> None:
+    try:
+        dafnet.network_of(number).load_state_dict(network_state_from_reference(state))
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{where} does not fit `network`: {error}") from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of what made an artefact."""
+    names = ("dafnet-plugin", "torch", "transformers", "easyeditor")
+    known = {}
+    for name in names:
+        try:
+            known[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return known

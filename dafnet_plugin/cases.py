@@ -1,0 +1,128 @@
+"""What is edited and what is asked afterwards: one vocabulary for every data set.
+
+Loaders in :mod:`dafnet_plugin.data` turn published formats into these objects; everything
+after them (tokens, training, harness) knows only these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from dafnet_plugin.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class EditRequest:
+    """One fact to be written into a model.
+
+    Attributes:
+        prompt: text before the answer, without a trailing space.
+        target_new: the answer the edited model shall give; never empty.
+        subject: the entity the fact is about, when known; occurs in ``prompt`` for ROME.
+        ground_truth: the answer before the edit, when known.
+    """
+
+    prompt: str
+    target_new: str
+    subject: str | None = None
+    ground_truth: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("prompt", "target_new"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                raise DataError(
+                    f"edit request {self.prompt!r} -> {self.target_new!r}: "
+                    f"{name} is {value!r}, a non-empty string is needed"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A question with the answer expected of it.
+
+    Attributes:
+        prompt: text before the answer.
+        answer: for generality and portability what the edited model shall say; for locality
+            the text over whose tokens the predictions before and after are compared.
+        aliases: other texts that count as the same answer.
+    """
+
+    prompt: str
+    answer: str
+    aliases: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("prompt", "answer"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                raise DataError(
+                    f"probe {self.prompt!r} -> {self.answer!r}: "
+                    f"{name} is {value!r}, a non-empty string is needed"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class EditCase:
+    """An edit request with the probes that judge it.
+
+    Attributes:
+        case_id: unique within a data set.
+        generality: paraphrases of the request; answer is ``request.target_new``.
+        locality: questions whose predictions the edit must not change.
+        portability: criterion (for RippleEdits its own names) -> consequences of the edit.
+    """
+
+    case_id: str
+    request: EditRequest
+    generality: tuple[Probe, ...] = ()
+    locality: tuple[Probe, ...] = ()
+    portability: Mapping[str, tuple[Probe, ...]] = field(default_factory=dict)
+
+
+def case_to_json(case: EditCase) -> dict[str, Any]:
+    """Return the case as plain JSON data, the inverse of :func:`case_from_json`."""
+    return {
+        "case_id": case.case_id,
+        "request": _fields(case.request),
+        "generality": [_fields(probe) for probe in case.generality],
+        "locality": [_fields(probe) for probe in case.locality],
+        "portability": {
+            name: [_fields(probe) for probe in probes] for name, probes in case.portability.items()
+        },
+    }
+
+
+def case_from_json(data: Mapping[str, Any]) -> EditCase:
+    """Build a case from JSON data.
+
+    Raises:
+        DataError: a field is missing or has the wrong type; the message names it.
+    """
+    try:
+        return EditCase(
+            case_id=str(data["case_id"]),
+            request=EditRequest(**data["request"]),
+            generality=_probes(data.get("generality", ())),
+            locality=_probes(data.get("locality", ())),
+            portability={
+                name: _probes(probes) for name, probes in data.get("portability", {}).items()
+            },
+        )
+    except KeyError as error:
+        raise DataError(f"edit case without the field {error.args[0]!r}") from error
+    except (TypeError, AttributeError) as error:
+        raise DataError(f"edit case {data.get('case_id', '?')!r}: {error}") from error
+
+
+def _probes(items: Sequence[Mapping[str, Any]]) -> tuple[Probe, ...]:
+    return tuple(
+        Probe(item["prompt"], item["answer"], tuple(item.get("aliases", ()))) for item in items
+    )
+
+
+def _fields(value: EditRequest | Probe) -> dict[str, Any]:
+    data = {name: getattr(value, name) for name in value.__slots__}
+    return {key: list(item) if isinstance(item, tuple) else item for key, item in data.items()}

@@ -1,0 +1,187 @@
+"""DAFNet: auxiliary networks, one for each module shape, and the fusion of what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dafnet_plugin.editing.fusion import (
+    FusionConfig,
+    FusionState,
+    extend,
+    outer_product_update,
+    proposed_changes,
+    solve,
+    whitener,
+)
+from dafnet_plugin.editing.signals import Signal
+from dafnet_plugin.network import (
+    AuxiliaryNetwork,
+    ExactBatchNorm,
+    NetworkConfig,
+    NetworkOutput,
+    NetworkState,
+    Standardiser,
+)
+
+
+@dataclass(frozen=True)
+class SequenceState:
+    """Everything DAFNet remembers of a sequence of edits; immutable, so undoing is keeping.
+
+    Attributes:
+        edits: how many edits it covers.
+        networks: one network state a module.
+        updates: one accumulated update a module.
+    """
+
+    edits: int
+    networks: tuple[NetworkState, ...]
+    updates: tuple[FusionState, ...]
+
+
+class DAFNet(nn.Module):
+    """The meta-trained part of the method.
+
+    Args:
+        shapes: (d_in, d_out) of each edited module; modules of one shape share a network.
+        network: sizes and variants of the auxiliary networks.
+        fusion: how the updates of a sequence become one.
+        edit_bias: also edit the modules' biases (not with ``least_squares``).
+    """
+
+    edit_lrs: Tensor
+    log_ridge: Tensor
+
+    def __init__(
+        self,
+        shapes: Sequence[tuple[int, int]],
+        network: NetworkConfig,
+        fusion: FusionConfig,
+        edit_bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.shapes = tuple(shapes)
+        self.fusion = fusion
+        self.edit_bias = edit_bias
+        self.networks = nn.ModuleDict(
+            {
+                _key(shape): AuxiliaryNetwork(*shape, self.shapes.count(shape), network)
+                for shape in dict.fromkeys(self.shapes)
+            }
+        )
+        # Position of each module among those of its shape.
+        self.module_indices = tuple(
+            self.shapes[:number].count(shape) for number, shape in enumerate(self.shapes)
+        )
+        self.edit_lrs = nn.Parameter(torch.full((len(self.shapes),), fusion.edit_lr))
+        if fusion.kind == "least_squares":
+            self.log_ridge = nn.Parameter(torch.full((len(self.shapes),), fusion.ridge).log())
+            for number, (d_in, _) in enumerate(self.shapes):
+                # Until statistics are set, keys count as they are.
+                self.register_buffer(f"key_moment_{number}", torch.eye(d_in))
+            self._whiteners: dict[int, Tensor] = {}
+
+    # -- what is fixed before training --------------------------------------------------------
+
+    @torch.no_grad()
+    def standardise_on(self, signals: Sequence[Signal]) -> None:
+        """Fix mean and standard deviation of the networks' inputs from training signals."""
+        for number, signal in enumerate(signals):
+            normaliser = self.network_of(number).normaliser
+            if isinstance(normaliser, Standardiser) and isinstance(normaliser, ExactBatchNorm):
+                normaliser.observe(torch.cat([signal.x, signal.delta], 1))
+
+    @torch.no_grad()
+    def preserve(self, key_moments: Sequence[Tensor]) -> None:
+        """Set the second moments [d_in, d_in] of the keys that edits shall leave alone."""
+        for number, moment in enumerate(key_moments):
+            getattr(self, f"key_moment_{number}").copy_(moment)
+        self._whiteners.clear()
+
+    def whitener(self, number: int) -> Tensor:
+        """[d_in, d_in], see :func:`dafnet_plugin.editing.fusion.whitener`; computed once."""
+        moment = getattr(self, f"key_moment_{number}")
+        known = self._whiteners.get(number)
+        if known is None or known.device != moment.device:
+            known = whitener(moment, self.fusion.preserve_shrinkage)
+            self._whiteners[number] = known
+        return known
+
+    def network_of(self, number: int) -> AuxiliaryNetwork:
+        """The network that handles module ``number``."""
+        network = self.networks[_key(self.shapes[number])]
+        assert isinstance(network, AuxiliaryNetwork)
+        return network
+
+    # -- editing ------------------------------------------------------------------------------
+
+    def start(self) -> SequenceState | None:
+        """The state before any edit."""
+        return None
+
+    def forward(
+        self, signals: Sequence[Signal], past: SequenceState | None = None
+    ) -> SequenceState:
+        """Fuse new edits into a sequence.
+
+        Args:
+            signals: one a module, all with the same number of new edits.
+            past: state after the edits before; None at the start of a sequence.
+
+        Returns:
+            the state after the new edits; ``updates`` are differentiable.
+        """
+        networks: list[NetworkState] = []
+        updates: list[FusionState] = []
+        for number, signal in enumerate(signals):
+            out = self.network_of(number)(
+                torch.cat([signal.x, signal.delta], dim=1),
+                signal.tokens_per_edit,
+                self.module_indices[number],
+                past.networks[number] if past else None,
+            )
+            networks.append(out.state)
+            updates.append(self._fuse(number, signal, out, past.updates[number] if past else None))
+        edits = signals[0].tokens_per_edit.shape[0] + (past.edits if past else 0)
+        return SequenceState(edits, tuple(networks), tuple(updates))
+
+    def _fuse(
+        self, number: int, signal: Signal, out: NetworkOutput, past: FusionState | None
+    ) -> FusionState:
+        if self.fusion.kind == "least_squares":
+            return self._least_squares(number, signal, out, past)
+        if self.fusion.kind == "running_mean":
+            # An edit without any token changes nothing; its count must not divide by zero.
+            scale = out.update_scale / signal.tokens_per_edit.clamp_min(1)
+            keep = out.past_update_scale
+        else:
+            scale, keep = torch.ones_like(out.update_scale), torch.ones_like(out.past_update_scale)
+        weight, bias = outer_product_update(out, scale)
+        weight, bias = self.edit_lrs[number] * weight, self.edit_lrs[number] * bias
+        if past is not None:
+            weight = keep * past.weight + weight
+            bias = keep * past.bias + bias if past.bias is not None else bias
+        return FusionState(weight, bias if self.edit_bias else None, None)
+
+    def _least_squares(
+        self, number: int, signal: Signal, out: NetworkOutput, past: FusionState | None
+    ) -> FusionState:
+        changes = proposed_changes(out, self.edit_lrs[number])
+        ridge = self.log_ridge[number].exp()
+        root = self.whitener(number)
+        if torch.is_grad_enabled():
+            # Meta-training: all edits at once, differentiable; there is no past to extend.
+            assert past is None
+            return FusionState(root @ solve(signal.x @ root, changes, ridge), None, None)
+        if past is None:
+            covariance = (root @ root.T) / ridge
+            past = FusionState(root.new_zeros(self.shapes[number]), None, covariance)
+        return extend(past, signal.x, changes, self.fusion.chunk)
+
+
+def _key(shape: tuple[int, int]) -> str:
+    return f"{shape[0]}x{shape[1]}"

@@ -1,0 +1,243 @@
+"""Editing a model in place: signals, fusion, folding the update into the weights, undoing."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dafnet_plugin.cases import EditRequest
+from dafnet_plugin.editing.dafnet import DAFNet, SequenceState
+from dafnet_plugin.editing.modules import EditModule, find_edit_modules, swapped_weights
+from dafnet_plugin.editing.signals import Signal, capture
+from dafnet_plugin.errors import CheckpointError, ConfigError, ModelError, NumericalError
+from dafnet_plugin.tokens import context_length, encode, pad_id_of
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What an editor had done at some moment; cheap, since states are immutable.
+
+    Attributes:
+        state: the sequence state, None before the first edit.
+        requests: the edits made so far.
+    """
+
+    state: SequenceState | None
+    requests: tuple[EditRequest, ...]
+
+
+class WeightsCopy(dict[str, Tensor]):
+    """Weights before an edit by parameter name, and the edit memory that goes with them.
+
+    A plain dictionary to whoever copies the weights back; calling it restores weights and
+    memory together.
+    """
+
+    def __init__(self, editor: DAFNetEditor, snapshot: Snapshot) -> None:
+        super().__init__(editor.current_weights())
+        self._editor = editor
+        self.snapshot = snapshot
+
+    def __call__(self) -> None:
+        """Put weights and edit memory back as they were."""
+        self._editor.restore(self.snapshot)
+
+
+class DAFNetEditor:
+    """Edits one model in place, fact after fact.
+
+    The model stays an ordinary transformers model: the accumulated update is folded into the
+    weights of the edited modules, whose original values are kept here. Signals are always taken
+    on the original weights.
+
+    Args:
+        model: a causal language model whose output has ``.logits``.
+        tokenizer: its tokenizer.
+        dafnet: a trained DAFNet.
+        edit_modules: names of the modules that DAFNet was trained for, in order.
+        batch_size: edits per forward pass when signals are taken.
+
+    Raises:
+        ModelError: a module is missing or not linear.
+        CheckpointError: a module's shape is not the one DAFNet was trained for.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        dafnet: DAFNet,
+        edit_modules: Sequence[str],
+        *,
+        batch_size: int = 8,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.modules = find_edit_modules(model, edit_modules)
+        check_shapes(self.modules, dafnet)
+        self.dafnet = dafnet.eval().to(self.modules[0].weight.device)
+        self.batch_size = batch_size
+        self._names, self._parameters = self._edited_parameters()
+        self._originals = [parameter.detach().clone() for parameter in self._parameters]
+        self._now = Snapshot(None, ())
+        self._last_copy: weakref.ref[WeightsCopy] | None = None
+
+    @property
+    def requests(self) -> tuple[EditRequest, ...]:
+        """The edits the model carries, in the order they were made."""
+        return self._now.requests
+
+    # -- editing ------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def edit(self, requests: Sequence[EditRequest]) -> WeightsCopy:
+        """Add edits to the sequence and fold them into the model's weights.
+
+        Returns:
+            what is needed to undo this call: see :class:`WeightsCopy`.
+
+        Raises:
+            DataError: a request cannot be tokenised or is too long for the model.
+            NumericalError: a signal or an update is not finite.
+            ModelError: something else changed the edited weights since the last edit.
+            In each case the model and the edits it carries stay as they were.
+        """
+        self.synchronise()
+        before = WeightsCopy(self, self._now)
+        self._last_copy = weakref.ref(before)
+        if requests:
+            state = self.dafnet(self.signals(requests), self._now.state)
+            self._check_finite(state)
+            self._set(Snapshot(state, (*self._now.requests, *requests)))
+        return before
+
+    def signals(self, requests: Sequence[EditRequest]) -> list[Signal]:
+        """Gradient signals of requests on the unedited model, one a module."""
+        encoded = encode(
+            self.tokenizer,
+            [(request.prompt, request.target_new) for request in requests],
+            context_length(self.model),
+        )
+        with swapped_weights(self._parameters, self._originals):
+            return capture(
+                self.model,
+                self.modules,
+                encoded,
+                pad_id=pad_id_of(self.tokenizer),
+                batch_size=self.batch_size,
+            )
+
+    # -- going back ---------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """The present edits, to be restored later."""
+        return self._now
+
+    @torch.no_grad()
+    def restore(self, snapshot: Snapshot) -> None:
+        """Give the model the edits of a snapshot, bit for bit as they were."""
+        self._set(snapshot)
+
+    def reset(self) -> None:
+        """Undo every edit, bit for bit."""
+        self.restore(Snapshot(None, ()))
+
+    def current_weights(self) -> dict[str, Tensor]:
+        """Copies of the edited parameters as they are now, by name."""
+        return {
+            name: parameter.detach().clone()
+            for name, parameter in zip(self._names, self._parameters, strict=True)
+        }
+
+    @torch.no_grad()
+    def synchronise(self) -> None:
+        """Let the edit memory follow weights that somebody copied back.
+
+        EasyEdit restores by writing the saved weights into the model itself. Weights that are
+        the original ones, or those before the last edit, tell which edits the model carries.
+
+        Raises:
+            ModelError: the weights are none of these.
+        """
+        if self._holds(self._weights_of(self._now)):
+            return
+        last = self._last_copy() if self._last_copy is not None else None
+        for snapshot in [last.snapshot if last is not None else None, Snapshot(None, ())]:
+            if snapshot is not None and self._holds(self._weights_of(snapshot)):
+                self._now = snapshot
+                return
+        raise ModelError(
+            "the weights of the edited modules were changed by something else since the last "
+            "DAFNet edit; restore them, or make a new DAFNetEditor that takes them as original"
+        )
+
+    # -- weights ------------------------------------------------------------------------------
+
+    def _edited_parameters(self) -> tuple[list[str], list[nn.Parameter]]:
+        names, parameters = [], []
+        for edit_module in self.modules:
+            names.append(f"{edit_module.name}.weight")
+            parameters.append(edit_module.weight)
+            if self.dafnet.edit_bias:
+                if edit_module.bias is None:
+                    raise ConfigError(
+                        f"edit_bias is true, but module {edit_module.name!r} has no bias"
+                    )
+                names.append(f"{edit_module.name}.bias")
+                parameters.append(edit_module.bias)
+        return names, parameters
+
+    def _weights_of(self, snapshot: Snapshot) -> list[Tensor]:
+        """Values of the edited parameters with the edits of a snapshot, in their own dtype."""
+        if snapshot.state is None:
+            return self._originals
+        changes: list[Tensor] = []
+        for edit_module, update in zip(self.modules, snapshot.state.updates, strict=True):
+            changes.append(edit_module.stored(update.weight))
+            if update.bias is not None:
+                changes.append(update.bias)
+        return [
+            (original.to(change.dtype) + change).to(original.dtype)
+            for original, change in zip(self._originals, changes, strict=True)
+        ]
+
+    def _holds(self, values: Sequence[Tensor]) -> bool:
+        return all(map(torch.equal, self._parameters, values))
+
+    def _set(self, snapshot: Snapshot) -> None:
+        for parameter, value in zip(self._parameters, self._weights_of(snapshot), strict=True):
+            parameter.copy_(value)
+        self._now = snapshot
+
+    def _check_finite(self, state: SequenceState) -> None:
+        for edit_module, update in zip(self.modules, state.updates, strict=True):
+            if not torch.isfinite(update.weight).all():
+                raise NumericalError(
+                    f"the update of {edit_module.name} is not finite; the model is unchanged"
+                )
+
+
+def check_shapes(modules: Sequence[EditModule], dafnet: DAFNet) -> None:
+    """Check that modules have the shapes a DAFNet was made for.
+
+    Raises:
+        CheckpointError: names each module that differs, with both shapes.
+    """
+    if len(modules) != len(dafnet.shapes):
+        raise CheckpointError(
+            f"DAFNet was trained for {len(dafnet.shapes)} modules, {len(modules)} are named"
+        )
+    problems = [
+        f"{edit_module.name} is {edit_module.shape}, the checkpoint has {shape}"
+        for edit_module, shape in zip(modules, dafnet.shapes, strict=True)
+        if edit_module.shape != shape
+    ]
+    if problems:
+        raise CheckpointError(
+            "the checkpoint does not fit the model (d_in, d_out): " + "; ".join(problems)
+        )

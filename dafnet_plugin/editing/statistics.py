@@ -1,0 +1,46 @@
+"""Second moments of the keys that edits shall leave alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+
+import torch
+from torch import Tensor, nn
+
+from dafnet_plugin.editing.modules import EditModule, evaluation_mode
+from dafnet_plugin.tokens import TokenBatch
+
+
+@torch.no_grad()
+def key_moments(
+    model: nn.Module, modules: Sequence[EditModule], batches: Iterable[TokenBatch]
+) -> list[Tensor]:
+    """Mean of ``x x^T`` over the tokens of some text, for each module's input x.
+
+    Returns:
+        one [d_in, d_in] float32 matrix a module.
+    """
+    sums = [
+        torch.zeros(m.d_in, m.d_in, dtype=torch.float32, device=m.weight.device) for m in modules
+    ]
+    tokens = 0
+    mask: list[Tensor] = []
+
+    def counter(number: int) -> object:
+        def count(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            x = inputs[0][mask[0].to(inputs[0].device)].float()  # [tokens, d_in]
+            sums[number].addmm_(x.T, x)
+
+        return count
+
+    with ExitStack() as stack:
+        stack.enter_context(evaluation_mode(model))
+        for number, edit_module in enumerate(modules):
+            hook = edit_module.module.register_forward_pre_hook(counter(number))  # type: ignore[arg-type]
+            stack.callback(hook.remove)
+        for batch in batches:
+            mask[:] = [batch.attention_mask.bool()]
+            tokens += int(batch.attention_mask.sum())
+            model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False)
+    return [total / max(tokens, 1) for total in sums]

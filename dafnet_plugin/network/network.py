@@ -1,0 +1,100 @@
+"""The auxiliary network: gradient signals of edits in, transformed signals and scales out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dafnet_plugin.network.attention import scales_of_gates
+from dafnet_plugin.network.config import NetworkConfig
+from dafnet_plugin.network.layer import Layer, LayerState, ResidualLayer
+from dafnet_plugin.network.normaliser import build_normaliser
+from dafnet_plugin.network.segments import edit_of_token
+
+NetworkState = tuple[LayerState, ...]
+
+
+@dataclass(frozen=True)
+class NetworkOutput:
+    """What the network says about the newest edits of one module.
+
+    Attributes:
+        normalised: [tokens, d_in + d_out], the rows that entered the first layer.
+        x: [tokens, d_in], transformed module inputs.
+        delta: [tokens, d_out], transformed loss gradients at the module's output.
+        segment: [tokens], the edit of each row.
+        update_scale: [new], the share of each new edit.
+        past_update_scale: [], the share that everything before keeps.
+        representations: one [new, d] a layer.
+        state: to be passed as ``past`` with the next edits.
+    """
+
+    normalised: Tensor
+    x: Tensor
+    delta: Tensor
+    segment: Tensor
+    update_scale: Tensor
+    past_update_scale: Tensor
+    representations: tuple[Tensor, ...]
+    state: NetworkState
+
+
+class AuxiliaryNetwork(nn.Module):
+    """Transforms the gradient signals of all edited modules of one shape.
+
+    Args:
+        d_in, d_out: input and output width of the edited modules.
+        modules: how many modules of this shape share the network.
+        config: sizes and variants.
+    """
+
+    def __init__(self, d_in: int, d_out: int, modules: int, config: NetworkConfig) -> None:
+        super().__init__()
+        self.d_in, self.d_out, self.config = d_in, d_out, config
+        dim = d_in + d_out
+        self.normaliser = build_normaliser(config.normaliser, dim)
+        block = ResidualLayer if config.block == "residual" else Layer
+        self.layers = nn.ModuleList(block(dim, modules, config) for _ in range(config.layers))
+
+    def forward(
+        self,
+        z: Tensor,
+        tokens_per_edit: Tensor,
+        module_index: int,
+        past: NetworkState | None = None,
+    ) -> NetworkOutput:
+        """Transform the rows of new edits in the light of past ones.
+
+        Args:
+            z: [tokens, d_in + d_out] rows ``[x; delta]``, grouped by edit, in sequence order.
+            tokens_per_edit: [new], rows of each edit; zeros are allowed.
+            module_index: index of the module among those of this shape.
+            past: ``state`` of the call before, None at the start of a sequence.
+        """
+        edits = tokens_per_edit.shape[0]
+        segment = edit_of_token(tokens_per_edit, z.shape[0])
+        normalised = rows = self.normaliser(z)
+        outputs = []
+        for depth, layer in enumerate(self.layers):
+            outputs.append(layer(rows, segment, edits, module_index, past[depth] if past else None))
+            rows = outputs[-1].rows
+        update_scale, past_update_scale = self._scales([output.gates for output in outputs])
+        return NetworkOutput(
+            normalised,
+            rows[:, : self.d_in],
+            rows[:, self.d_in :],
+            segment,
+            update_scale,
+            past_update_scale,
+            tuple(output.representations for output in outputs),
+            tuple(output.state for output in outputs),
+        )
+
+    def _scales(self, gates: list[Tensor]) -> tuple[Tensor, Tensor]:
+        stacked = torch.stack(gates)  # [layers, new]
+        if self.config.gate == "consistent":
+            return scales_of_gates(stacked.mean(0))
+        update_scale, past_update_scale = scales_of_gates(stacked)
+        return update_scale.mean(0), past_update_scale.mean(0)

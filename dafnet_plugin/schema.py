@@ -1,0 +1,153 @@
+"""YAML into dataclasses, with every problem named: file, key, value and what is allowed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+import yaml
+
+from dafnet_plugin.errors import ConfigError, did_you_mean
+
+T = TypeVar("T", bound="YamlConfig")
+
+
+@dataclass
+class YamlConfig:
+    """A dataclass read from YAML: unknown, missing and mistyped keys are all reported at once."""
+
+    @classmethod
+    def read(cls: type[T], path: str | Path) -> T:
+        """Read a YAML file without touching EasyEdit.
+
+        Raises:
+            ConfigError: lists every problem of the file.
+        """
+        path = Path(path)
+        if not path.is_file() and path.with_name(path.name + ".yaml").is_file():
+            path = path.with_name(path.name + ".yaml")
+        try:
+            data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f"line {mark.line + 1}: " if mark else ""
+            raise ConfigError(f"{path}: {line}not YAML: {error}") from error
+        return cls.from_dict(data, origin=str(path))
+
+    @classmethod
+    def from_dict(cls: type[T], data: Any, origin: str = "hparams") -> T:
+        """Build from plain data.
+
+        Raises:
+            ConfigError: lists every problem, each with its key.
+        """
+        problems: list[str] = []
+        values = _read_fields(cls, data, "", problems)
+        if not problems:
+            result = cls(**values)
+            problems = result.problems()
+        if problems:
+            raise ConfigError(
+                f"{origin}: {len(problems)} problem(s)\n" + "\n".join(f"  - {p}" for p in problems)
+            )
+        return result
+
+    def problems(self) -> list[str]:
+        """What is wrong with the values taken together."""
+        return []
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, the inverse of :meth:`from_dict`."""
+        return dataclasses.asdict(self)
+
+
+def not_positive(owner: Any, names: list[str], prefix: str) -> list[str]:
+    """Name the numbers of ``owner`` that are not above 0."""
+    return [
+        f"{prefix}{name}: {getattr(owner, name)}; allowed: above 0"
+        for name in names
+        if getattr(owner, name) <= 0
+    ]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML whose ``1e-4`` is a number (YAML 1.1 wants ``1.0e-4``) and whose keys are unique."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that is given twice."""
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key_node.value!r} is given twice", key_node.start_mark
+                )
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _read_fields(cls: type, data: Any, prefix: str, problems: list[str]) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        problems.append(f"{prefix[:-1] or 'the file'}: {data!r}; allowed: keys with values")
+        return {}
+    fields = {item.name: item for item in dataclasses.fields(cls)}
+    hints = typing.get_type_hints(cls)
+    for key in data:
+        if key not in fields:
+            problems.append(f"{prefix}{key}: unknown key{did_you_mean(str(key), fields)}")
+    values: dict[str, Any] = {}
+    for name, item in fields.items():
+        if name in data:
+            values[name] = _convert(hints[name], data[name], prefix + name, problems)
+        elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
+            problems.append(f"{prefix}{name}: missing")
+    return values
+
+
+def _convert(kind: Any, value: Any, key: str, problems: list[str]) -> Any:
+    if dataclasses.is_dataclass(kind):
+        before = len(problems)
+        values = _read_fields(typing.cast(type, kind), value, key + ".", problems)
+        return kind(**values) if len(problems) == before else None  # type: ignore[operator]
+    if isinstance(value, str) and _allows(kind, 1.0) and not _allows(kind, value):
+        with contextlib.suppress(ValueError):
+            value = float(value)  # 1e-4, which YAML 1.1 takes for text
+    if not _allows(kind, value):
+        problems.append(f"{key}: {value!r}; allowed: {_describe(kind)}")
+    return float(value) if kind is float and isinstance(value, int) else value
+
+
+def _allows(kind: Any, value: Any) -> bool:
+    origin = typing.get_origin(kind)
+    if kind is Any:
+        return True
+    if origin is Literal:
+        return value in typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        return any(_allows(option, value) for option in typing.get_args(kind))
+    if origin is list:
+        (item,) = typing.get_args(kind)
+        return isinstance(value, list) and all(_allows(item, element) for element in value)
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _describe(kind: Any) -> str:
+    origin = typing.get_origin(kind)
+    if origin is Literal:
+        return ", ".join(map(str, typing.get_args(kind)))
+    if origin in (Union, types.UnionType):
+        return " or ".join(_describe(option) for option in typing.get_args(kind))
+    if origin is list:
+        return f"a list of {_describe(typing.get_args(kind)[0])}"
+    names = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+    return names.get(kind, "null" if kind is type(None) else str(kind))

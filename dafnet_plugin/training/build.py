@@ -1,0 +1,103 @@
+"""From hyper-parameters to a DAFNet: the one place where the two vocabularies meet."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from dafnet_plugin.artifacts.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    load_reference_checkpoint,
+)
+from dafnet_plugin.editing.dafnet import DAFNet
+from dafnet_plugin.editing.fusion import FusionConfig
+from dafnet_plugin.editing.modules import EditModule, find_edit_modules
+from dafnet_plugin.errors import CheckpointError, ConfigError
+from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
+from dafnet_plugin.network import NetworkConfig
+
+
+def network_config(hparams: DAFNetHparams | DAFNetTrainingHparams) -> NetworkConfig:
+    """The network section as the network's own config."""
+    return NetworkConfig(**dataclasses.asdict(hparams.network))
+
+
+def fusion_config(hparams: DAFNetHparams | DAFNetTrainingHparams) -> FusionConfig:
+    """The fusion section as the fusion's own config."""
+    return FusionConfig(**dataclasses.asdict(hparams.fusion))
+
+
+def new_dafnet(
+    hparams: DAFNetHparams | DAFNetTrainingHparams, modules: Sequence[EditModule]
+) -> DAFNet:
+    """An untrained DAFNet for some modules; initial values follow torch's global generator."""
+    return DAFNet(
+        [edit_module.shape for edit_module in modules],
+        network_config(hparams),
+        fusion_config(hparams),
+        hparams.edit_bias,
+    )
+
+
+def trained_dafnet(hparams: DAFNetHparams, model: nn.Module) -> Checkpoint:
+    """Load what ``archive`` names.
+
+    Raises:
+        ConfigError: no archive is named.
+        CheckpointError: it is not there, or was trained for other modules.
+    """
+    if hparams.archive is None:
+        raise ConfigError(
+            "archive: null; a trained DAFNet is needed: train one with `dafnet train "
+            "hparams/TRAINING/DAFNET/<model>.yaml` and name its directory here"
+        )
+    path = Path(hparams.archive)
+    if path.is_file():
+        modules = find_edit_modules(model, hparams.edit_modules)
+        dafnet = load_reference_checkpoint(
+            path,
+            shapes=[edit_module.shape for edit_module in modules],
+            network=network_config(hparams),
+            edit_bias=hparams.edit_bias,
+        )
+        return Checkpoint(dafnet, tuple(hparams.edit_modules), {"imported_from": path.name})
+    checkpoint = load_checkpoint(path)
+    if list(checkpoint.edit_modules) != hparams.edit_modules:
+        raise CheckpointError(
+            f"{path}: trained for the modules {list(checkpoint.edit_modules)}, "
+            f"but edit_modules is {hparams.edit_modules}"
+        )
+    return checkpoint
+
+
+def load_model(hparams: DAFNetTrainingHparams, device: torch.device) -> tuple[Any, Any]:
+    """Load base model and tokenizer by the transformers classes the hyper-parameters name.
+
+    Raises:
+        ConfigError: a class that transformers does not have, or a model that cannot be loaded.
+    """
+    import transformers
+
+    if isinstance(hparams.model_name, tuple):
+        model, tokenizer = hparams.model_name
+        return model.to(device), tokenizer
+    for key in ("model_class", "tokenizer_class"):
+        if not hasattr(transformers, getattr(hparams, key)):
+            raise ConfigError(f"{key}: transformers has no class {getattr(hparams, key)!r}")
+    try:
+        model_class = getattr(transformers, hparams.model_class)
+        model = model_class.from_pretrained(hparams.model_name)
+        tokenizer = getattr(transformers, hparams.tokenizer_class).from_pretrained(
+            hparams.tokenizer_name or hparams.model_name
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"model_name: {hparams.model_name!r} cannot be loaded: {error}"
+        ) from error
+    return model.to(device), tokenizer

@@ -1,0 +1,63 @@
+"""Plain text: what edits shall leave alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dafnet_plugin.cases import EditCase
+from dafnet_plugin.errors import DataError
+from dafnet_plugin.files import read_jsonl
+from dafnet_plugin.tokens import Encoded
+
+
+def read_texts(path: str | Path) -> list[str]:
+    """Read ``.jsonl`` of ``{"text": ...}`` or ``.txt`` with a text a line.
+
+    Raises:
+        DataError: unreadable, another file type, or a line without ``text``; names file and line.
+    """
+    path = Path(path)
+    if path.suffix == ".jsonl":
+        records = read_jsonl(path)
+        for number, record in enumerate(records, start=1):
+            if not isinstance(record, dict) or not isinstance(record.get("text"), str):
+                raise DataError(f"{path}: record {number}: field 'text' is missing or not text")
+        return [record["text"] for record in records]
+    if path.suffix == ".txt":
+        try:
+            return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    raise DataError(f"{path}: plain text is read from .jsonl or .txt, not {path.suffix!r}")
+
+
+def true_statements(cases: Iterable[EditCase]) -> list[str]:
+    """What the cases say is true before any edit: requests and probes with their old answers."""
+    statements: list[str] = []
+    for case in cases:
+        if case.request.ground_truth:
+            prompts = [case.request.prompt, *(probe.prompt for probe in case.generality)]
+            statements += [f"{prompt} {case.request.ground_truth}" for prompt in prompts]
+        statements += [f"{probe.prompt} {probe.answer}" for probe in case.locality]
+    return list(dict.fromkeys(statements))
+
+
+def encode_texts(
+    tokenizer: Any, texts: Sequence[str], max_tokens: int, context: int | None
+) -> list[Encoded]:
+    """Tokenise texts, every token after the first counting as a target.
+
+    Args:
+        max_tokens: stop after this many tokens in all.
+        context: the model's context length; longer texts are cut to it.
+    """
+    encoded: list[Encoded] = []
+    total = 0
+    for ids in tokenizer(list(texts))["input_ids"] if texts else []:
+        ids = ids[: context + 1] if context else ids
+        if len(ids) > 1 and total < max_tokens:
+            encoded.append(Encoded(tuple(ids), 1))
+            total += len(ids)
+    return encoded

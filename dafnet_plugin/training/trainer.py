@@ -1,0 +1,345 @@
+"""Meta-training: from cases and a base model to a trained DAFNet."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import random
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from dafnet_plugin.artifacts.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from dafnet_plugin.cases import EditCase
+from dafnet_plugin.devices import resolve_device
+from dafnet_plugin.editing.modules import find_edit_modules
+from dafnet_plugin.editing.statistics import key_moments
+from dafnet_plugin.errors import DataError
+from dafnet_plugin.hparams import DAFNetTrainingHparams
+from dafnet_plugin.tokens import context_length
+from dafnet_plugin.training.bank import CaseBank, build_bank
+from dafnet_plugin.training.build import load_model, new_dafnet
+from dafnet_plugin.training.curriculum import Curriculum, Plateau, Ramp
+from dafnet_plugin.training.resume import TrainingState, load_state, save_state
+from dafnet_plugin.training.sources import cases_of
+from dafnet_plugin.training.step import Question, meta_step
+from dafnet_plugin.training.text import encode_texts, read_texts, true_statements
+from dafnet_plugin.training.validation import Scores, SequentialValidation
+
+Cases = Sequence[EditCase] | Mapping[str, Sequence[EditCase]]
+
+
+class DAFNetTrainer:
+    """Meta-trains DAFNet; constructed and run like EasyEdit's ``EditTrainer``.
+
+    Args:
+        config: see :class:`dafnet_plugin.hparams.DAFNetTrainingHparams`.
+        train_set: edit cases, an EasyEdit data set, or several of them by source name; each
+            sequence of edits is drawn from one source.
+        val_set: edit cases or an EasyEdit data set, none of them in ``train_set``; None validates
+            nothing and keeps the last weights.
+        resume: go on from the state a stopped run with the same config left behind.
+
+    Raises:
+        ConfigError, ModelError, DataError: before any training, naming what is wrong.
+    """
+
+    def __init__(
+        self,
+        config: DAFNetTrainingHparams,
+        train_set: Any,
+        val_set: Any = None,
+        *,
+        resume: bool = False,
+    ) -> None:
+        self.config = config
+        self.device = resolve_device(config.device)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.directory = Path(config.results_dir) / "models" / "DAFNET" / _name(config)
+        sources = cases_of(train_set)
+        self.model, self.tokenizer = load_model(config, self.device)
+        self.model.eval()
+        self.modules = find_edit_modules(self.model, config.edit_modules)
+        torch.manual_seed(config.seed)
+        self.dafnet = new_dafnet(config, self.modules).to(self.device)
+        self.banks = [self._bank(name, cases) for name, cases in sources.items()]
+        self.text = self._read_text([case for cases in sources.values() for case in cases])
+        self._fix_statistics()
+        self.validation = self._validation(val_set)
+        self.curriculum = _curriculum(config)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.optimiser = self._optimiser()
+        self.state = TrainingState()
+        if resume:
+            load_state(self, self._state_path)
+
+    # -- the run ------------------------------------------------------------------------------
+
+    def run(self) -> Checkpoint:
+        """Train to the end, or to the first interrupt, and return the best DAFNet.
+
+        Ctrl-C (SIGINT) stops after the step in progress and saves the state for ``resume``;
+        after a SIGKILL, ``resume`` goes on from the last periodic state. Either way the final
+        weights are those of a run that was never stopped (same machine, no ``max_seconds``).
+
+        Raises:
+            NumericalError: training diverged; the state saved last is intact.
+            KeyboardInterrupt: after the state was saved.
+        """
+        config = self.config
+        started = time.monotonic() - self.state.seconds
+        with self._writer() as writer, self._bar() as bar:
+            try:
+                while self._progress() < 1:
+                    losses = self._step()
+                    self.state.iteration += 1
+                    self.state.seconds = time.monotonic() - started
+                    self._report(bar, writer, losses)
+                    if self.state.iteration % config.val_interval == 0 or self._progress() >= 1:
+                        self._validate(bar, writer)
+                    if self.state.iteration % config.checkpoint_interval == 0:
+                        save_state(self, self._state_path)
+            except KeyboardInterrupt:
+                save_state(self, self._state_path)
+                raise
+        save_state(self, self._state_path)
+        if not self.state.history:
+            self._keep(None)
+        return load_checkpoint(self.directory)
+
+    def _step(self) -> dict[str, float]:
+        """One optimiser step over ``accumulate_bs`` sequences."""
+        self._set_learning_rate()
+        self.dafnet.train()
+        self.optimiser.zero_grad()
+        for _ in range(self.config.accumulate_bs):
+            bank = self.banks[self._randint(len(self.banks))]
+            edits = min(self.curriculum.draw(self._progress(), self.generator), len(bank))
+            cases = torch.randperm(len(bank), generator=self.generator)[:edits]
+            losses = meta_step(
+                self.model,
+                self.modules,
+                self.dafnet,
+                bank.select(cases),
+                self._questions(bank, cases[: self.config.loss_cases].tolist()),
+                autocast=self._autocast,
+            )
+            self.curriculum.observe(losses["total"])
+        losses["gradient_norm"] = float(
+            torch.nn.utils.clip_grad_norm_(self.dafnet.parameters(), self.config.grad_clip)
+        )
+        self.optimiser.step()
+        return losses | {"edits": float(edits)}
+
+    def _questions(self, bank: CaseBank, cases: list[int]) -> list[Question]:
+        """What is asked of the model after the edits: probes of some of the edited cases."""
+        config = self.config
+        generality = [
+            bank.generality[case][self._randint(len(bank.generality[case]))]
+            for case in cases
+            if bank.generality[case]
+        ]
+        locality = [text for case in cases for text in bank.locality[case]]
+        plain = [self.text[self._randint(len(self.text))] for _ in range(8)] if config.ctext else []
+        size = 128
+        return [
+            Question(name, batch, weight, compares)
+            for name, texts, weight, compares in (
+                ("reliability", [bank.requests[case] for case in cases], config.cedit, False),
+                ("generality", generality, config.cgen, False),
+                ("locality", locality, config.cloc, True),
+                ("text", plain, config.ctext, True),
+            )
+            if weight
+            for batch in bank.batches(texts, size)
+        ]
+
+    # -- preparation --------------------------------------------------------------------------
+
+    def _bank(self, name: str, cases: Sequence[EditCase]) -> CaseBank:
+        with tqdm(total=len(cases), desc=f"signals of {name}", disable=self.config.silent) as bar:
+            return build_bank(
+                name,
+                cases,
+                self.model,
+                self.tokenizer,
+                self.modules,
+                batch_size=self.config.signal_batch_size,
+                progress=bar.update,
+            )
+
+    def _read_text(self, cases: Sequence[EditCase]) -> list[Any]:
+        config = self.config
+        texts = read_texts(config.text_path) if config.text_path else true_statements(cases)
+        random.Random(config.seed).shuffle(texts)
+        encoded = encode_texts(
+            self.tokenizer, texts, config.text_tokens, context_length(self.model)
+        )
+        if not encoded:
+            raise DataError(
+                f"text_path: {config.text_path!r} holds no text, and the training cases have no "
+                "ground_truth or locality probe to stand in for it"
+            )
+        return encoded
+
+    def _fix_statistics(self) -> None:
+        for bank in self.banks:
+            self.dafnet.standardise_on(bank.signals)
+        if self.config.fusion.kind == "least_squares":
+            batches = self.banks[0].batches(self.text, 64)
+            self.dafnet.preserve(key_moments(self.model, self.modules, batches))
+
+    def _validation(self, val_set: Any) -> SequentialValidation | None:
+        if val_set is None:
+            return None
+        cases = [case for some in cases_of(val_set).values() for case in some]
+        random.Random(self.config.seed).shuffle(cases)
+        longest = max([self.config.val_cases, *self.config.val_edits])
+        bank = self._bank("validation", cases[:longest])
+        return SequentialValidation(
+            self.model, self.modules, bank, self.config.val_edits, self.config.val_cases
+        )
+
+    def _optimiser(self) -> torch.optim.Optimizer:
+        networks = list(self.dafnet.networks.parameters())
+        known = set(map(id, networks))
+        rates = [p for p in self.dafnet.parameters() if id(p) not in known]
+        groups = [
+            {"params": networks, "lr": self.config.lr, "peak": self.config.lr},
+            {"params": rates, "lr": self.config.lr_lr, "peak": self.config.lr_lr},
+        ]
+        return getattr(torch.optim, self.config.opt)(groups)
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def _progress(self) -> float:
+        """Share of training done: by the clock if ``max_seconds`` is set, else by iterations."""
+        config = self.config
+        shares = [0.0]
+        if config.max_seconds:
+            shares.append(self.state.seconds / config.max_seconds)
+        limits = [config.max_iters] if config.max_iters else []
+        if config.max_epochs:
+            limits.append(config.max_epochs * sum(map(len, self.banks)))
+        if limits:
+            shares.append(self.state.iteration / min(limits))
+        return min(1.0, max(shares))
+
+    def _set_learning_rate(self) -> None:
+        config = self.config
+        rise = min(1.0, (self.state.iteration + 1) / max(config.warmup_iters, 1))
+        fall = min(1.0, (1 - self._progress()) / config.decay_share) if config.decay_share else 1.0
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["peak"] * rise * fall
+
+    # -- reporting ----------------------------------------------------------------------------
+
+    def _validate(self, bar: tqdm, writer: Any) -> None:
+        if self.validation is None:
+            return
+        bar.set_postfix_str("validating")
+        scores = self.validation.run(self.dafnet)
+        mean = sum(score.average for score in scores.values()) / len(scores)
+        self.state.history.append(
+            {
+                "iteration": self.state.iteration,
+                "average": mean,
+                "scores": {str(n): dataclasses.asdict(score) for n, score in scores.items()},
+            }
+        )
+        for edits, score in scores.items():
+            for name, value in dataclasses.asdict(score).items():
+                writer.add_scalar(f"validation/{edits}_edits/{name}", value, self.state.iteration)
+        if not self.config.silent:
+            bar.write(f"iteration {self.state.iteration}: " + describe(scores))
+        if mean > self.state.best:
+            self.state.best = mean
+            self._keep(scores)
+
+    def _keep(self, scores: dict[int, Scores] | None) -> None:
+        named = {str(n): dataclasses.asdict(s) for n, s in (scores or {}).items()}
+        training = {
+            "seed": self.config.seed,
+            "iteration": self.state.iteration,
+            "seconds": round(self.state.seconds, 1),
+            "sources": {bank.name: len(bank) for bank in self.banks},
+            "validation": named,
+            "config": self.config.to_dict() | {"model_name": _name(self.config)},
+        }
+        names = tuple(edit_module.name for edit_module in self.modules)
+        save_checkpoint(Checkpoint(self.dafnet, names, training), self.directory)
+
+    def _report(self, bar: tqdm, writer: Any, losses: dict[str, float]) -> None:
+        bar.update(self._bar_position() - bar.n)
+        if self.state.iteration % self.config.log_interval:
+            return
+        shown = {k[:4]: f"{v:.2f}" for k, v in losses.items() if k in _SHOWN}
+        bar.set_postfix(shown | {"edits": f"<={self.curriculum.longest}"})
+        for name, value in losses.items():
+            writer.add_scalar(f"train/{name}", value, self.state.iteration)
+        writer.add_scalar("train/longest_sequence", self.curriculum.longest, self.state.iteration)
+
+    def _bar(self) -> tqdm:
+        return tqdm(
+            total=1000,
+            initial=self._bar_position(),
+            desc="meta-training",
+            bar_format="{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]",
+            disable=self.config.silent,
+        )
+
+    def _bar_position(self) -> int:
+        return round(1000 * self._progress())
+
+    def _writer(self) -> contextlib.AbstractContextManager[Any]:
+        if not self.config.tensorboard:
+            return contextlib.nullcontext(_NoWriter())
+        from torch.utils.tensorboard import SummaryWriter
+
+        return contextlib.closing(SummaryWriter(self.directory / "tensorboard"))
+
+    # -- small things -------------------------------------------------------------------------
+
+    @property
+    def _state_path(self) -> Path:
+        return self.directory / "training-state.pt"
+
+    def _randint(self, high: int) -> int:
+        return int(torch.randint(high, (), generator=self.generator))
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.autocast)
+
+
+_SHOWN = ("reliability", "generality", "locality", "text")
+
+
+class _NoWriter:
+    def add_scalar(self, *_: Any) -> None:
+        """Scalars were not asked for."""
+
+
+def describe(scores: Mapping[int, Scores]) -> str:
+    """Scores of several sequence lengths in a line: reliability/generality/locality."""
+    return "  ".join(
+        f"{edits} edits {s.reliability:.3f}/{s.generality:.3f}/{s.locality:.3f}"
+        for edits, s in scores.items()
+    )
+
+
+def _name(config: DAFNetTrainingHparams) -> str:
+    if isinstance(config.model_name, str):
+        return os.path.basename(os.path.normpath(config.model_name))
+    return config.model_name[0].config.model_type
+
+
+def _curriculum(config: DAFNetTrainingHparams) -> Curriculum:
+    if config.curriculum == "plateau":
+        return Plateau(config.max_edits, config.increase_after)
+    return Ramp(config.max_edits, config.curriculum_share)

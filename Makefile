@@ -1,0 +1,44 @@
+# `make demo` and `make test` set up everything they need in .venv; nothing else is required.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+# Threads that spin while they wait slow each other down on small machines.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: help install demo test lint types check clean
+
+help:
+	@echo "make demo   train DAFNet on a tiny world and edit with it, beside other methods"
+	@echo "make test   run the tests"
+	@echo "make check  lint, types and tests, as continuous integration does"
+
+install: $(INSTALLED)
+
+# torch comes first: its version decides what the others bring along. easyeditor comes without
+# its pins, which no current Python can satisfy; what its text editing needs is in pyproject.toml.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps easyeditor==0.0.1.dev0
+	@touch $@
+
+demo: install
+	$(BIN)/python -m benchmarks demo
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+
+types: install
+	$(BIN)/python -m mypy
+
+check: lint types test
+	$(BIN)/dafnet validate hparams
+
+clean:
+	rm -rf .venv .cache

@@ -7,9 +7,10 @@ they mean there. Keys that depart from the paper say so in their description and
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from dafnet_plugin.schema import YamlConfig, not_positive
 
@@ -39,9 +40,9 @@ class FusionSection:
     """``fusion:``, see :class:`dafnet_plugin.editing.fusion.FusionConfig`."""
 
     kind: Literal["running_mean", "sum", "least_squares"] = "least_squares"
-    edit_lr: float = -0.1
+    edit_lr: float = -0.3
     ridge: float = 0.1
-    preserve_shrinkage: float = 0.1
+    preserve_shrinkage: float = 0.01
     chunk: int = 512
 
 
@@ -74,6 +75,13 @@ class _ModelKeys(YamlConfig):
     max_length: int = 40
     model_parallel: bool = False
     fp16: bool = False
+
+    def __post_init__(self) -> None:
+        # Built without from_hparams, by someone who has imported EasyEdit to use it there.
+        if "easyeditor" in sys.modules:
+            from dafnet_plugin.easyedit import register
+
+            register()
 
     @classmethod
     def from_hparams(cls: type[H], path: str | Path) -> H:
@@ -167,8 +175,9 @@ class DAFNetTrainingHparams(_ModelKeys):
         val_cases: cases of the validation set used, at most.
         train_path, val_path: case files (``.jsonl``) or lists of them.
         text_path: plain text (``.jsonl`` of ``{"text": ...}`` or ``.txt``), for the
-            preserved-key statistics and ``ctext``; None takes the training prompts.
-        text_tokens: tokens of that text used for the statistics, at most.
+            preserved-key statistics and ``ctext``; None takes what the training cases say is
+            true before any edit.
+        text_tokens: tokens of the text (statements, without ``text_path``) used, at most.
         autocast: run the base model in bfloat16 while training.
         threads: CPU threads, None leaves torch's choice.
         checkpoint_interval: iterations between checkpoints for ``--resume``.
@@ -186,7 +195,7 @@ class DAFNetTrainingHparams(_ModelKeys):
     text_tokens: int = 100_000
     opt: Literal["Adam", "AdamW"] = "Adam"
     lr: float = 5e-4
-    lr_lr: float = 1e-3
+    lr_lr: float = 3e-3
     seed: int = 42
     cedit: float = 1.0
     cgen: float = 1.0
@@ -224,6 +233,18 @@ class DAFNetTrainingHparams(_ModelKeys):
     threads: int | None = None
     tensorboard: bool = True
 
+    # What EasyEdit's loader of base models reads besides. DAFNet names modules in `edit_modules`,
+    # switches dropout off by itself and leaves the base model's precision alone.
+    inner_params: ClassVar[list[str]] = []
+    no_grad_layers: ClassVar[int | None] = None
+    dropout: ClassVar[float | None] = None
+    half: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tokenizer_name is None and isinstance(self.model_name, str):
+            self.tokenizer_name = self.model_name  # EasyEdit's data sets do not fall back
+
     def problems(self) -> list[str]:
         """See :meth:`YamlConfig.problems`."""
         found = super().problems()
@@ -245,6 +266,8 @@ class DAFNetTrainingHparams(_ModelKeys):
             ],
             "",
         )
+        limits = ("max_iters", "max_epochs", "max_seconds", "threads")
+        found += not_positive(self, [n for n in limits if getattr(self, n) is not None], "")
         for name in ("cedit", "cgen", "cloc", "ctext", "lr_lr"):
             if getattr(self, name) < 0:
                 found.append(f"{name}: {getattr(self, name)}; allowed: 0 or more")
@@ -255,6 +278,6 @@ class DAFNetTrainingHparams(_ModelKeys):
             found.append("max_iters, max_epochs and max_seconds are all null; one is needed")
         if self.ctext and not self.text_path:
             found.append(f"ctext: {self.ctext}; needs text_path")
-        if any(edits < 1 for edits in self.val_edits):
+        if not self.val_edits or any(edits < 1 for edits in self.val_edits):
             found.append(f"val_edits: {self.val_edits}; allowed: numbers of at least 1")
         return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,25 +41,25 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, directory: str | os.PathLike[str]) -> None:
-    """Write a checkpoint; each file is replaced as a whole or not at all."""
+    """Write a checkpoint; both files are complete on disk before either replaces the old one."""
     directory = Path(directory)
     dafnet = checkpoint.dafnet
     tensors = {name: t.detach().cpu().contiguous() for name, t in dafnet.state_dict().items()}
-    with atomic_path(directory / WEIGHTS) as path:
-        path.write_bytes(save(tensors))
-    write_json(
-        directory / CONFIG,
-        {
-            "format": FORMAT,
-            "edit_modules": list(checkpoint.edit_modules),
-            "shapes": [list(shape) for shape in dafnet.shapes],
-            "edit_bias": dafnet.edit_bias,
-            "network": dataclasses.asdict(dafnet.network_of(0).config),
-            "fusion": dataclasses.asdict(dafnet.fusion),
-            "versions": versions(),
-            "training": checkpoint.training,
-        },
-    )
+    with atomic_path(directory / WEIGHTS) as weights, atomic_path(directory / CONFIG) as config:
+        weights.write_bytes(save(tensors))
+        write_json(
+            config,
+            {
+                "format": FORMAT,
+                "edit_modules": list(checkpoint.edit_modules),
+                "shapes": [list(shape) for shape in dafnet.shapes],
+                "edit_bias": dafnet.edit_bias,
+                "network": dataclasses.asdict(dafnet.network_of(0).config),
+                "fusion": dataclasses.asdict(dafnet.fusion),
+                "versions": versions(),
+                "training": checkpoint.training,
+            },
+        )
 
 
 def load_checkpoint(directory: str | os.PathLike[str]) -> Checkpoint:
@@ -87,9 +88,11 @@ def load_checkpoint(directory: str | os.PathLike[str]) -> Checkpoint:
             config["edit_bias"],
         )
         dafnet.load_state_dict(load_file(directory / WEIGHTS))
-    except (KeyError, TypeError, DataError, SafetensorError, RuntimeError) as error:
+        return Checkpoint(dafnet, tuple(config["edit_modules"]), config["training"])
+    except KeyError as error:
+        raise CheckpointError(f"{directory / CONFIG}: damaged: {error} is missing") from error
+    except (TypeError, ValueError, DataError, SafetensorError, RuntimeError) as error:
         raise CheckpointError(f"{directory}: damaged checkpoint: {error}") from error
-    return Checkpoint(dafnet, tuple(config["edit_modules"]), config["training"])
 
 
 def load_reference_checkpoint(
@@ -118,8 +121,10 @@ def load_reference_checkpoint(
     except Exception as error:  # pickle.UnpicklingError and what torch derives from it
         raise CheckpointError(f"{path}: refused, it holds more than tensors: {error}") from error
     dafnet = DAFNet(shapes, network, FusionConfig(kind="running_mean"), edit_bias)
+    if not isinstance(networks, dict) or not isinstance(edit_lrs, Mapping):
+        raise CheckpointError(f"{path}: not a published DAFNet checkpoint: no networks by shape")
     missing = [shape for shape in dict.fromkeys(shapes) if str(shape) not in networks]
-    if missing or len(edit_lrs) != len(shapes):
+    if missing or set(edit_lrs) != {str(number) for number in range(len(shapes))}:
         raise CheckpointError(
             f"{path}: holds networks for {sorted(networks)} and {len(edit_lrs)} modules; "
             f"the model needs {sorted(map(str, set(shapes)))} and {len(shapes)}"
@@ -136,7 +141,7 @@ def load_reference_checkpoint(
 def _load_network(dafnet: DAFNet, number: int, state: dict[str, torch.Tensor], where: str) -> None:
     try:
         dafnet.network_of(number).load_state_dict(network_state_from_reference(state))
-    except (KeyError, RuntimeError) as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{where} does not fit `network`: {error}") from error
 
 

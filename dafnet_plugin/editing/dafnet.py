@@ -18,6 +18,7 @@ from dafnet_plugin.editing.fusion import (
     whitener,
 )
 from dafnet_plugin.editing.signals import Signal
+from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.network import (
     AuxiliaryNetwork,
     ExactBatchNorm,
@@ -83,7 +84,7 @@ class DAFNet(nn.Module):
             for number, (d_in, _) in enumerate(self.shapes):
                 # Until statistics are set, keys count as they are.
                 self.register_buffer(f"key_moment_{number}", torch.eye(d_in))
-            self._whiteners: dict[int, Tensor] = {}
+            self._whiteners: dict[int, tuple[Tensor, int, Tensor]] = {}
 
     # -- what is fixed before training --------------------------------------------------------
 
@@ -100,16 +101,16 @@ class DAFNet(nn.Module):
         """Set the second moments [d_in, d_in] of the keys that edits shall leave alone."""
         for number, moment in enumerate(key_moments):
             getattr(self, f"key_moment_{number}").copy_(moment)
-        self._whiteners.clear()
 
     def whitener(self, number: int) -> Tensor:
         """[d_in, d_in], see :func:`dafnet_plugin.editing.fusion.whitener`; computed once."""
         moment = getattr(self, f"key_moment_{number}")
+        # Statistics may be set, loaded or moved to another device or dtype at any time.
         known = self._whiteners.get(number)
-        if known is None or known.device != moment.device:
-            known = whitener(moment, self.fusion.preserve_shrinkage)
+        if known is None or known[0] is not moment or known[1] != moment._version:
+            known = (moment, moment._version, whitener(moment, self.fusion.preserve_shrinkage))
             self._whiteners[number] = known
-        return known
+        return known[2]
 
     def network_of(self, number: int) -> AuxiliaryNetwork:
         """The network that handles module ``number``."""
@@ -153,7 +154,13 @@ class DAFNet(nn.Module):
         self, number: int, signal: Signal, out: NetworkOutput, past: FusionState | None
     ) -> FusionState:
         if self.fusion.kind == "least_squares":
-            return self._least_squares(number, signal, out, past)
+            try:
+                return self._least_squares(number, signal, out, past)
+            except torch.linalg.LinAlgError as error:
+                raise NumericalError(
+                    f"least squares of module {number} has no solution (NaN, or a ridge too "
+                    f"small): {error}"
+                ) from error
         if self.fusion.kind == "running_mean":
             # An edit without any token changes nothing; its count must not divide by zero.
             scale = out.update_scale / signal.tokens_per_edit.clamp_min(1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,17 +30,27 @@ class Snapshot:
     requests: tuple[EditRequest, ...]
 
 
-class WeightsCopy(dict[str, Tensor]):
+class WeightsCopy(Mapping[str, Tensor]):
     """Weights before an edit by parameter name, and the edit memory that goes with them.
 
-    A plain dictionary to whoever copies the weights back; calling it restores weights and
-    memory together.
+    A mapping to whoever copies the weights back (each tensor is computed when asked for, bit for
+    bit what the model held); calling it restores weights and memory together.
     """
 
     def __init__(self, editor: DAFNetEditor, snapshot: Snapshot) -> None:
-        super().__init__(editor.current_weights())
         self._editor = editor
         self.snapshot = snapshot
+
+    def __getitem__(self, name: str) -> Tensor:
+        # Whoever reads may copy back, even when this object is gone.
+        self._editor._lent = self.snapshot
+        return self._editor.weights_of(self.snapshot)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._editor.parameter_names)
+
+    def __len__(self) -> int:
+        return len(self._editor.parameter_names)
 
     def __call__(self) -> None:
         """Put weights and edit memory back as they were."""
@@ -65,6 +74,7 @@ class DAFNetEditor:
     Raises:
         ModelError: a module is missing or not linear.
         CheckpointError: a module's shape is not the one DAFNet was trained for.
+        NumericalError: a weight to be edited is not finite.
     """
 
     def __init__(
@@ -82,10 +92,13 @@ class DAFNetEditor:
         check_shapes(self.modules, dafnet)
         self.dafnet = dafnet.eval().to(self.modules[0].weight.device)
         self.batch_size = batch_size
-        self._names, self._parameters = self._edited_parameters()
+        self.parameter_names, self._parameters = self._edited_parameters()
         self._originals = [parameter.detach().clone() for parameter in self._parameters]
+        for name, original in zip(self.parameter_names, self._originals, strict=True):
+            if not torch.isfinite(original).all():
+                raise NumericalError(f"{name} holds NaN or infinity: the model cannot be edited")
         self._now = Snapshot(None, ())
-        self._last_copy: weakref.ref[WeightsCopy] | None = None
+        self._lent: Snapshot | None = None
 
     @property
     def requests(self) -> tuple[EditRequest, ...]:
@@ -109,11 +122,13 @@ class DAFNetEditor:
         """
         self.synchronise()
         before = WeightsCopy(self, self._now)
-        self._last_copy = weakref.ref(before)
         if requests:
             state = self.dafnet(self.signals(requests), self._now.state)
-            self._check_finite(state)
-            self._set(Snapshot(state, (*self._now.requests, *requests)))
+            after = Snapshot(state, (*self._now.requests, *requests))
+            self._check_finite(after)
+            self._set(after)
+        # Only now: after a failed edit, weights read before it are still to be recognised.
+        self._lent = None
         return before
 
     def signals(self, requests: Sequence[EditRequest]) -> list[Signal]:
@@ -147,27 +162,35 @@ class DAFNetEditor:
         """Undo every edit, bit for bit."""
         self.restore(Snapshot(None, ()))
 
-    def current_weights(self) -> dict[str, Tensor]:
-        """Copies of the edited parameters as they are now, by name."""
+    def weights_of(self, snapshot: Snapshot) -> dict[str, Tensor]:
+        """Copies of the edited parameters, by name, as they are with a snapshot's edits."""
+        values = self._weights_of(snapshot)
         return {
-            name: parameter.detach().clone()
-            for name, parameter in zip(self._names, self._parameters, strict=True)
+            name: value.clone() for name, value in zip(self.parameter_names, values, strict=True)
         }
+
+    def fork(self, model: nn.Module) -> DAFNetEditor:
+        """An editor of the same edits for a copy of the model."""
+        names = [edit_module.name for edit_module in self.modules]
+        twin = DAFNetEditor(model, self.tokenizer, self.dafnet, names, batch_size=self.batch_size)
+        twin._originals, twin._now = self._originals, self._now
+        return twin
 
     @torch.no_grad()
     def synchronise(self) -> None:
         """Let the edit memory follow weights that somebody copied back.
 
         EasyEdit restores by writing the saved weights into the model itself. Weights that are
-        the original ones, or those before the last edit, tell which edits the model carries.
+        the original ones, or those last read from a :class:`WeightsCopy` since the last edit,
+        tell which edits the model carries.
 
         Raises:
             ModelError: the weights are none of these.
         """
+        _, self._parameters = self._edited_parameters()  # they may have been replaced
         if self._holds(self._weights_of(self._now)):
             return
-        last = self._last_copy() if self._last_copy is not None else None
-        for snapshot in [last.snapshot if last is not None else None, Snapshot(None, ())]:
+        for snapshot in (self._lent, Snapshot(None, ())):
             if snapshot is not None and self._holds(self._weights_of(snapshot)):
                 self._now = snapshot
                 return
@@ -207,18 +230,23 @@ class DAFNetEditor:
         ]
 
     def _holds(self, values: Sequence[Tensor]) -> bool:
-        return all(map(torch.equal, self._parameters, values))
+        return all(
+            parameter.device == value.device
+            and parameter.dtype == value.dtype
+            and torch.equal(parameter, value)
+            for parameter, value in zip(self._parameters, values, strict=True)
+        )
 
     def _set(self, snapshot: Snapshot) -> None:
         for parameter, value in zip(self._parameters, self._weights_of(snapshot), strict=True):
             parameter.copy_(value)
         self._now = snapshot
 
-    def _check_finite(self, state: SequenceState) -> None:
-        for edit_module, update in zip(self.modules, state.updates, strict=True):
-            if not torch.isfinite(update.weight).all():
+    def _check_finite(self, snapshot: Snapshot) -> None:
+        for name, value in zip(self.parameter_names, self._weights_of(snapshot), strict=True):
+            if not torch.isfinite(value).all():
                 raise NumericalError(
-                    f"the update of {edit_module.name} is not finite; the model is unchanged"
+                    f"the update of {name} is not finite in {value.dtype}; the model is unchanged"
                 )
 
 

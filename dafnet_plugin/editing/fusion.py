@@ -35,9 +35,9 @@ class FusionConfig:
     """
 
     kind: FusionKind = "least_squares"
-    edit_lr: float = -0.1
+    edit_lr: float = -0.3
     ridge: float = 0.1
-    preserve_shrinkage: float = 0.1
+    preserve_shrinkage: float = 0.01
     chunk: int = 512
 
 

@@ -16,7 +16,10 @@ from dafnet_plugin.tokens import TokenBatch
 def key_moments(
     model: nn.Module, modules: Sequence[EditModule], batches: Iterable[TokenBatch]
 ) -> list[Tensor]:
-    """Mean of ``x x^T`` over the tokens of some text, for each module's input x.
+    """Mean of ``x x^T`` over the scored positions of some text, for each module's input x.
+
+    Only positions that predict a target count: those are the predictions to be preserved. For
+    plain text that is every position, for statements those that predict the answer.
 
     Returns:
         one [d_in, d_in] float32 matrix a module.
@@ -40,7 +43,7 @@ def key_moments(
             hook = edit_module.module.register_forward_pre_hook(counter(number))  # type: ignore[arg-type]
             stack.callback(hook.remove)
         for batch in batches:
-            mask[:] = [batch.attention_mask.bool()]
-            tokens += int(batch.attention_mask.sum())
+            mask[:] = [batch.scored]
+            tokens += int(batch.scored.sum())
             model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False)
     return [total / max(tokens, 1) for total in sums]

@@ -15,6 +15,7 @@ from dafnet_plugin.artifacts.checkpoint import (
     load_checkpoint,
     load_reference_checkpoint,
 )
+from dafnet_plugin.artifacts.trainer_archive import load_trainer_state, read_trainer_archive
 from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.fusion import FusionConfig
 from dafnet_plugin.editing.modules import EditModule, find_edit_modules
@@ -46,7 +47,10 @@ def new_dafnet(
 
 
 def trained_dafnet(hparams: DAFNetHparams, model: nn.Module) -> Checkpoint:
-    """Load what ``archive`` names.
+    """Load what ``archive`` names: a checkpoint directory, or a file.
+
+    A file is in the published format, or what EasyEdit's ``EditTrainer`` saved; neither says
+    all of what ``network`` and ``fusion`` were.
 
     Raises:
         ConfigError: no archive is named.
@@ -60,6 +64,11 @@ def trained_dafnet(hparams: DAFNetHparams, model: nn.Module) -> Checkpoint:
     path = Path(hparams.archive)
     if path.is_file():
         modules = find_edit_modules(model, hparams.edit_modules)
+        state = read_trainer_archive(path)
+        if state is not None:
+            dafnet = new_dafnet(hparams, modules)
+            load_trainer_state(dafnet, state, hparams.edit_modules, where=str(path))
+            return Checkpoint(dafnet, tuple(hparams.edit_modules), {"imported_from": path.name})
         dafnet = load_reference_checkpoint(
             path,
             shapes=[edit_module.shape for edit_module in modules],

@@ -1,0 +1,159 @@
+"""DAFNet as an EasyEdit editing method."""
+
+from __future__ import annotations
+
+import copy as copying
+import typing
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from dafnet_plugin.artifacts.checkpoint import WEIGHTS
+from dafnet_plugin.cases import EditRequest
+from dafnet_plugin.editing.editor import DAFNetEditor
+from dafnet_plugin.editing.modules import find_edit_modules
+from dafnet_plugin.errors import DataError, ModelError
+from dafnet_plugin.hparams import DAFNetHparams
+from dafnet_plugin.training.build import trained_dafnet
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The edit memory of one model.
+
+    Attributes:
+        source: archive and edited modules.
+        stamp: tells a rewritten archive, or one read with other settings, from the one in use.
+        editor: knows the model's original weights and its edits.
+    """
+
+    source: tuple[str | None, tuple[str, ...]]
+    stamp: tuple[object, ...]
+    editor: DAFNetEditor
+
+
+class DAFNetExecutor:
+    """Applies edits to whatever model it is given and remembers, per model, what it carries.
+
+    The memory belongs to the model whose weights hold the edits: it ends with the model, two
+    models never share it, and it follows when EasyEdit copies saved weights back.
+
+    Args:
+        always_return_weights: return the weights to restore even when edits accumulate.
+    """
+
+    def __init__(self, always_return_weights: bool) -> None:
+        self._always_return_weights = always_return_weights
+        self._held: weakref.WeakKeyDictionary[nn.Module, _Held] = weakref.WeakKeyDictionary()
+
+    def apply_to_model(
+        self,
+        model: nn.Module,
+        tok: Any,
+        requests: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+        hparams: DAFNetHparams,
+        copy: bool = False,
+        return_orig_weights: bool = True,
+        keep_original_weight: bool = False,
+        **_: Any,
+    ) -> tuple[nn.Module, Mapping[str, Tensor]]:
+        """Edit a model, as EasyEdit calls every method.
+
+        Args:
+            requests: dictionaries with ``prompt`` and ``target_new``; all are edited in one call.
+            copy: edit a copy of the model.
+            return_orig_weights: return what restores the model.
+            keep_original_weight: the caller will restore after this call (the wheel's flag).
+
+        Returns:
+            the edited model, and the weights before this call by parameter name; calling them
+            restores the edit memory too. Empty where edits shall accumulate.
+
+        Raises:
+            DataError, NumericalError, ModelError, CheckpointError: the model is unchanged.
+        """
+        edits = [_request(r) for r in ([requests] if isinstance(requests, Mapping) else requests)]
+        held = self._holding(model, tok, hparams)
+        editor = held.editor
+        if copy:
+            model = copying.deepcopy(model)
+            editor = editor.fork(_weak(model))
+            self._held[model] = _Held(held.source, held.stamp, editor)
+        editor.tokenizer, editor.batch_size = tok, hparams.signal_batch_size
+        before = editor.edit(edits)
+        wanted = return_orig_weights and (keep_original_weight or self._always_return_weights)
+        return model, before if wanted else {}
+
+    def _holding(self, model: nn.Module, tok: Any, hparams: DAFNetHparams) -> _Held:
+        """The memory of a model, begun anew if the model carries no edits and something changed."""
+        source = (hparams.archive, tuple(hparams.edit_modules))
+        held = self._held.get(model)
+        known = held is not None and _recognised(held.editor)
+        if held is not None and held.editor.requests:
+            if held.source == source:
+                return held
+            raise ModelError(
+                f"this model carries {len(held.editor.requests)} DAFNet edits made with archive "
+                f"{held.source[0]} on {list(held.source[1])}; restore it, or load it anew, before "
+                f"editing with archive {source[0]} on {list(source[1])}"
+            )
+        stamp = _stamp(hparams)
+        if held is not None and known and (held.source, held.stamp) == (source, stamp):
+            return held
+        find_edit_modules(model, hparams.edit_modules)  # what does not exist is told first
+        checkpoint = trained_dafnet(hparams, model)
+        editor = DAFNetEditor(
+            _weak(model),
+            tok,
+            checkpoint.dafnet,
+            checkpoint.edit_modules,
+            batch_size=hparams.signal_batch_size,
+        )
+        self._held[model] = _Held(source, stamp, editor)
+        return self._held[model]
+
+
+def _weak(model: nn.Module) -> nn.Module:
+    """The model under a name that does not keep it alive; its memory must not."""
+    return typing.cast(nn.Module, weakref.proxy(model))
+
+
+def _recognised(editor: DAFNetEditor) -> bool:
+    """Whether the weights are those the editor knows; only a model without edits may differ."""
+    try:
+        editor.synchronise()
+    except ModelError as error:
+        if editor.requests:
+            raise ModelError(f"{error}, or load the model anew") from error
+        return False  # trained further, say: these are its original weights now
+    return True
+
+
+def _stamp(hparams: DAFNetHparams) -> tuple[object, ...]:
+    """What else decides which DAFNet is loaded; None for a file that is not there."""
+    path = Path(hparams.archive or "")
+    try:
+        state = (path / WEIGHTS if path.is_dir() else path).stat()
+    except OSError:
+        return (None,)
+    settings = repr((hparams.network, hparams.fusion, hparams.edit_bias))
+    return state.st_mtime_ns, state.st_size, settings
+
+
+def _request(request: Mapping[str, Any]) -> EditRequest:
+    if not isinstance(request, Mapping):
+        raise DataError(f"edit request {request!r}; allowed: a mapping with prompt and target_new")
+    lacking = [name for name in ("prompt", "target_new") if name not in request]
+    if lacking:
+        raise DataError(f"edit request {dict(request)!r} lacks {' and '.join(lacking)}")
+    truth = request.get("ground_truth")
+    return EditRequest(
+        request["prompt"],
+        request["target_new"],
+        request.get("subject"),
+        truth if isinstance(truth, str) else None,
+    )

@@ -1,0 +1,47 @@
+"""Entering DAFNet into EasyEdit's tables."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from dafnet_plugin.easyedit import compat
+from dafnet_plugin.easyedit.datasets import case_dataset_class
+from dafnet_plugin.easyedit.executor import DAFNetExecutor
+from dafnet_plugin.easyedit.trainer import DAFNetAlgorithm
+
+ALG_NAME = "DAFNET"
+
+
+def register() -> compat.EasyEdit:
+    """Register editor, trainer, data set, batch editing and restore; once, however often called.
+
+    EasyEdit's tables are shared dictionaries, so they are changed in place.
+
+    Raises:
+        EasyEditError: EasyEdit is absent or unsupported.
+    """
+    easyedit = compat.load()
+    if isinstance(easyedit.alg_train_dict.get(ALG_NAME), type):
+        return easyedit
+    # The wheel copies back whatever weights it is given, sequential or not; the checkout decides
+    # by itself and always wants them.
+    executor = DAFNetExecutor(always_return_weights=easyedit.version == "git")
+    easyedit.alg_dict[ALG_NAME] = executor.apply_to_model
+    easyedit.alg_train_dict[ALG_NAME] = DAFNetAlgorithm
+    easyedit.ds_dict["dafnet"] = case_dataset_class(easyedit.ds_dict["zsre"])
+    if easyedit.callable_restore_algs is not None:
+        easyedit.callable_restore_algs.add(ALG_NAME)
+    _make_batchable(easyedit.batch_editor)
+    return easyedit
+
+
+def _make_batchable(batch_editor: Any) -> None:
+    # An Enum cannot gain members, so its question is wrapped instead.
+    original = batch_editor.is_batchable_method
+
+    @functools.wraps(original)
+    def is_batchable_method(alg_name: str) -> bool:
+        return alg_name == ALG_NAME or original(alg_name)
+
+    batch_editor.is_batchable_method = staticmethod(is_batchable_method)

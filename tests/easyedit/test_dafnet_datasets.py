@@ -1,0 +1,99 @@
+"""Case files as a data set of EasyEdit's, without EasyEdit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from dafnet_plugin.cases import EditCase, EditRequest, Probe, write_cases
+from dafnet_plugin.easyedit.datasets import case_dataset_class
+from dafnet_plugin.errors import DataError
+from dafnet_plugin.training.sources import cases_of
+
+REQUEST = EditRequest("Ada was born in", "Rome", "Ada", "London")
+FULL = EditCase(
+    "full",
+    REQUEST,
+    generality=(Probe("Ada's place of birth is", "Rome"), Probe("Ada is from", "Rome")),
+    locality=(Probe("The Thames flows through", "London"),),
+)
+BARE = EditCase("bare", EditRequest("Bo was born in", "Oslo"))
+
+
+class ZsreDataset:
+    """EasyEdit's class, as far as the plugin builds on it."""
+
+    _data: list[dict[str, Any]]
+
+    def __getitem__(self, item: Any) -> Any:
+        return self._data[item]
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def collate_gpt_fn(self, batch: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"raw": batch}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Two cases, one of them without probes."""
+    path = tmp_path / "cases.jsonl"
+    write_cases(path, [FULL, BARE])
+    return path
+
+
+def test_records_have_easyedits_fields(file: Path) -> None:
+    data = case_dataset_class(ZsreDataset)(str(file))
+    assert data[0] == {
+        "case_id": "full",
+        "prompt": "Ada was born in",
+        "target_new": "Rome",
+        "subject": "Ada",
+        "ground_truth": "London",
+        "rephrase_prompt": "Ada's place of birth is",
+        "locality_prompt": "The Thames flows through",
+        "locality_ground_truth": "London",
+        "cond": "London >> Rome || Ada was born in",
+    }
+    assert "locality_prompt" not in data[1] and data[1]["rephrase_prompt"] == "Bo was born in"
+    assert isinstance(data, ZsreDataset) and len(data) == 2
+
+
+def test_size_limits_the_cases(file: Path) -> None:
+    assert len(case_dataset_class(ZsreDataset)(str(file), size=1)) == 1
+
+
+def test_trainer_reads_them_back(file: Path) -> None:
+    (cases,) = cases_of(case_dataset_class(ZsreDataset)(str(file))).values()
+    assert [case.request for case in cases] == [REQUEST, BARE.request]
+    assert cases[0].locality == FULL.locality
+
+
+def test_missing_locality_names_the_case(file: Path) -> None:
+    data = case_dataset_class(ZsreDataset)(str(file))
+    assert data.collate_gpt_fn(data[:1])["raw"] == data[:1]
+    with pytest.raises(DataError, match="case bare: no locality probe"):
+        data.collate_gpt_fn(data[:2])
+
+
+def test_tokenizer_is_the_models(file: Path, tiny_models: dict[str, Path]) -> None:
+    build = case_dataset_class(ZsreDataset)
+    for config in (
+        SimpleNamespace(model_name=str(tiny_models["llama"]), max_length=7),
+        SimpleNamespace(tokenizer_name=str(tiny_models["llama"]), model_name="-", max_length=7),
+    ):
+        data = build(str(file), config=config)
+        assert data.tok.pad_token_id == data.tok.eos_token_id
+        assert data.tok.padding_side == "left" and data.max_length == 7
+    assert not hasattr(build(str(file), config=SimpleNamespace(model_name=(1, 2))), "tok")
+
+
+def test_malformed_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    path.write_text('{"case_id": 1, "request": {"prompt": "A", "target_new": "B"}}\n{"case_id"\n')
+    with pytest.raises(DataError, match=r"cases\.jsonl: line 2, column"):
+        case_dataset_class(ZsreDataset)(str(path))

@@ -6,11 +6,14 @@ after them (tokens, training, harness) knows only these.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dafnet_plugin.errors import DataError
+from dafnet_plugin.files import read_jsonl, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,8 @@ def case_from_json(data: Mapping[str, Any]) -> EditCase:
     Raises:
         DataError: a field is missing or has the wrong type; the message names it.
     """
+    if not isinstance(data, Mapping):
+        raise DataError(f"edit case {data!r}: allowed: an object with case_id, request, ...")
     try:
         return EditCase(
             case_id=str(data["case_id"]),
@@ -115,6 +120,26 @@ def case_from_json(data: Mapping[str, Any]) -> EditCase:
         raise DataError(f"edit case without the field {error.args[0]!r}") from error
     except (TypeError, AttributeError) as error:
         raise DataError(f"edit case {data.get('case_id', '?')!r}: {error}") from error
+
+
+def read_cases(path: str | Path) -> list[EditCase]:
+    """Read edit cases, one JSON object a line.
+
+    Raises:
+        DataError: names file, line and what is wrong.
+    """
+    cases = []
+    for number, record in enumerate(read_jsonl(path), start=1):
+        try:
+            cases.append(case_from_json(record))
+        except DataError as error:
+            raise DataError(f"{path}: record {number}: {error}") from error
+    return cases
+
+
+def write_cases(path: str | Path, cases: Iterable[EditCase]) -> None:
+    """Write cases atomically, one JSON object a line."""
+    write_text(path, "".join(json.dumps(case_to_json(c), ensure_ascii=False) + "\n" for c in cases))
 
 
 def _probes(items: Sequence[Mapping[str, Any]]) -> tuple[Probe, ...]:

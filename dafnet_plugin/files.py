@@ -64,7 +64,8 @@ def read_jsonl(path: str | os.PathLike[str]) -> list[Any]:
 
     def parse(text: str) -> list[Any]:
         values = []
-        for number, line in enumerate(text.splitlines(), start=1):
+        # Not splitlines(): JSON text may hold U+2028 and other characters that it cuts at.
+        for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
                 try:
                     values.append(json.loads(line))

@@ -172,6 +172,7 @@ class DAFNetTrainingHparams(_ModelKeys):
         warmup_iters: iterations over which the learning rate rises.
         decay_share: share of training at the end over which the learning rate falls to 0.
         val_edits: sequence lengths of validation.
+        val_share: share of the training subjects held out when there is no validation set.
         val_cases: cases of the validation set used, at most.
         train_path, val_path: case files (``.jsonl``) or lists of them.
         text_path: plain text (``.jsonl`` of ``{"text": ...}`` or ``.txt``), for the
@@ -219,6 +220,7 @@ class DAFNetTrainingHparams(_ModelKeys):
     val_interval: int = 200
     val_steps: int | None = None
     val_edits: list[int] = field(default_factory=lambda: [1, 10, 100])
+    val_share: float = 0.0
     val_cases: int = 100
     checkpoint_interval: int = 50
     early_stop_patience: int = 1_000_000
@@ -271,7 +273,7 @@ class DAFNetTrainingHparams(_ModelKeys):
         for name in ("cedit", "cgen", "cloc", "ctext", "lr_lr"):
             if getattr(self, name) < 0:
                 found.append(f"{name}: {getattr(self, name)}; allowed: 0 or more")
-        for name in ("curriculum_share", "decay_share"):
+        for name in ("curriculum_share", "decay_share", "val_share"):
             if not 0 <= getattr(self, name) <= 1:
                 found.append(f"{name}: {getattr(self, name)}; allowed: 0 to 1")
         if self.max_iters is None and self.max_epochs is None and self.max_seconds is None:

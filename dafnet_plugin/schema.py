@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
@@ -22,8 +24,12 @@ class YamlConfig:
     """A dataclass read from YAML: unknown, missing and mistyped keys are all reported at once."""
 
     @classmethod
-    def read(cls: type[T], path: str | Path) -> T:
-        """Read a YAML file without touching EasyEdit.
+    def read(cls: type[T], path: str | Path, overrides: Mapping[str, Any] | None = None) -> T:
+        """Read a YAML file.
+
+        Args:
+            path: the file; ``.yaml`` may be left out, as in EasyEdit.
+            overrides: values that replace the file's, None leaving the file's.
 
         Raises:
             ConfigError: lists every problem of the file.
@@ -35,10 +41,14 @@ class YamlConfig:
             data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text") from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f"line {mark.line + 1}: " if mark else ""
             raise ConfigError(f"{path}: {line}not YAML: {error}") from error
+        if isinstance(data, dict):
+            data |= {key: value for key, value in (overrides or {}).items() if value is not None}
         return cls.from_dict(data, origin=str(path))
 
     @classmethod
@@ -50,9 +60,9 @@ class YamlConfig:
         """
         problems: list[str] = []
         values = _read_fields(cls, data, "", problems)
-        if not problems:
+        if values is not None:  # unknown keys do not hide what is wrong with the known ones
             result = cls(**values)
-            problems = result.problems()
+            problems += result.problems()
         if problems:
             raise ConfigError(
                 f"{origin}: {len(problems)} problem(s)\n" + "\n".join(f"  - {p}" for p in problems)
@@ -65,7 +75,16 @@ class YamlConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, the inverse of :meth:`from_dict`."""
-        return dataclasses.asdict(self)
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        # Not asdict() on the whole: it would copy a model that was given as an object.
+        return {
+            name: dataclasses.asdict(value)
+            if dataclasses.is_dataclass(value) and not isinstance(value, type)
+            else list(value)
+            if isinstance(value, list)
+            else value
+            for name, value in values.items()
+        }
 
 
 def not_positive(owner: Any, names: list[str], prefix: str) -> list[str]:
@@ -84,18 +103,25 @@ class _Loader(yaml.SafeLoader):
         """Refuse a key that is given twice."""
         seen: set[str] = set()
         for key_node, _ in node.value:
-            if key_node.value in seen:
+            # Keys that are lists or mappings are refused by the base class.
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key_node.value!r} is given twice", key_node.start_mark
+                    None, None, f"key {key!r} is given twice", key_node.start_mark
                 )
-            seen.add(key_node.value)
+            if key is not None:
+                seen.add(key)
         return super().construct_mapping(node, deep)
 
 
-def _read_fields(cls: type, data: Any, prefix: str, problems: list[str]) -> dict[str, Any]:
+_UNUSABLE: Any = object()
+
+
+def _read_fields(cls: type, data: Any, prefix: str, problems: list[str]) -> dict[str, Any] | None:
+    """Values by field name, or None if there are not enough to build the dataclass."""
     if not isinstance(data, dict):
         problems.append(f"{prefix[:-1] or 'the file'}: {data!r}; allowed: keys with values")
-        return {}
+        return None
     fields = {item.name: item for item in dataclasses.fields(cls)}
     hints = typing.get_type_hints(cls)
     for key in data:
@@ -107,19 +133,20 @@ def _read_fields(cls: type, data: Any, prefix: str, problems: list[str]) -> dict
             values[name] = _convert(hints[name], data[name], prefix + name, problems)
         elif item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING:
             problems.append(f"{prefix}{name}: missing")
-    return values
+            values[name] = _UNUSABLE
+    return None if any(value is _UNUSABLE for value in values.values()) else values
 
 
 def _convert(kind: Any, value: Any, key: str, problems: list[str]) -> Any:
     if dataclasses.is_dataclass(kind):
-        before = len(problems)
         values = _read_fields(typing.cast(type, kind), value, key + ".", problems)
-        return kind(**values) if len(problems) == before else None  # type: ignore[operator]
+        return _UNUSABLE if values is None else kind(**values)  # type: ignore[operator]
     if isinstance(value, str) and _allows(kind, 1.0) and not _allows(kind, value):
         with contextlib.suppress(ValueError):
             value = float(value)  # 1e-4, which YAML 1.1 takes for text
     if not _allows(kind, value):
         problems.append(f"{key}: {value!r}; allowed: {_describe(kind)}")
+        return _UNUSABLE
     return float(value) if kind is float and isinstance(value, int) else value
 
 
@@ -135,7 +162,8 @@ def _allows(kind: Any, value: Any) -> bool:
         (item,) = typing.get_args(kind)
         return isinstance(value, list) and all(_allows(item, element) for element in value)
     if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and math.isfinite(value)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, kind)
@@ -149,5 +177,5 @@ def _describe(kind: Any) -> str:
         return " or ".join(_describe(option) for option in typing.get_args(kind))
     if origin is list:
         return f"a list of {_describe(typing.get_args(kind)[0])}"
-    names = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
+    names = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
     return names.get(kind, "null" if kind is type(None) else str(kind))

@@ -21,7 +21,6 @@ from dafnet_plugin.editing.signals import Signal
 from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.network import (
     AuxiliaryNetwork,
-    ExactBatchNorm,
     NetworkConfig,
     NetworkOutput,
     NetworkState,
@@ -93,7 +92,7 @@ class DAFNet(nn.Module):
         """Fix mean and standard deviation of the networks' inputs from training signals."""
         for number, signal in enumerate(signals):
             normaliser = self.network_of(number).normaliser
-            if isinstance(normaliser, Standardiser) and isinstance(normaliser, ExactBatchNorm):
+            if isinstance(normaliser, Standardiser):
                 normaliser.observe(torch.cat([signal.x, signal.delta], 1))
 
     @torch.no_grad()

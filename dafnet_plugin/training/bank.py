@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ class CaseBank:
         signals: one a module, an edit a case; they depend on the unedited model only.
         requests: the edit requests, in the same order.
         generality, locality: the probes of each case.
+        asked_about: for each locality probe of each case, the cases whose subject it names; when
+            one of them is edited too, the probe's old answer need not stay.
         pad_id: token id for padding.
         device: where batches go.
     """
@@ -34,6 +36,7 @@ class CaseBank:
     requests: list[Encoded]
     generality: list[list[Encoded]]
     locality: list[list[Encoded]]
+    asked_about: list[list[frozenset[int]]]
     pad_id: int
     device: torch.device
 
@@ -43,6 +46,16 @@ class CaseBank:
     def select(self, cases: Tensor) -> list[Signal]:
         """Signals of some cases [k], as one sequence of edits."""
         return [signal.select(cases.to(signal.x.device)) for signal in self.signals]
+
+    def untouched_locality(self, cases: Sequence[int], edited: Iterable[int]) -> list[Encoded]:
+        """Locality probes of some cases, without those about the subject of an edited case."""
+        edited = set(edited)
+        return [
+            probe
+            for case in cases
+            for probe, about in zip(self.locality[case], self.asked_about[case], strict=True)
+            if about.isdisjoint(edited)
+        ]
 
     def batch(self, texts: Sequence[Encoded]) -> TokenBatch:
         """Texts as one batch on the model's device."""
@@ -97,6 +110,26 @@ def build_bank(
         requests=requests,
         generality=probes(lambda case: case.generality),
         locality=probes(lambda case: case.locality),
+        asked_about=_asked_about(cases),
         pad_id=pad_id,
         device=next(model.parameters()).device,
     )
+
+
+def _asked_about(cases: Sequence[EditCase]) -> list[list[frozenset[int]]]:
+    by_subject: dict[str, list[int]] = {}
+    for number, case in enumerate(cases):
+        if case.request.subject:
+            by_subject.setdefault(case.request.subject, []).append(number)
+    return [
+        [
+            frozenset(
+                number
+                for subject, numbers in by_subject.items()
+                if subject in probe.prompt
+                for number in numbers
+            )
+            for probe in case.locality
+        ]
+        for case in cases
+    ]

@@ -30,17 +30,22 @@ def read_texts(path: str | Path) -> list[str]:
             return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: byte {error.start} is not UTF-8 text") from error
     raise DataError(f"{path}: plain text is read from .jsonl or .txt, not {path.suffix!r}")
 
 
-def true_statements(cases: Iterable[EditCase]) -> list[str]:
-    """What the cases say is true before any edit: requests and probes with their old answers."""
-    statements: list[str] = []
+def true_statements(cases: Iterable[EditCase]) -> list[tuple[str, str]]:
+    """What the cases say is true before any edit, as prompt and answer.
+
+    Requests and paraphrases with their old answers, and locality probes.
+    """
+    statements: list[tuple[str, str]] = []
     for case in cases:
         if case.request.ground_truth:
             prompts = [case.request.prompt, *(probe.prompt for probe in case.generality)]
-            statements += [f"{prompt} {case.request.ground_truth}" for prompt in prompts]
-        statements += [f"{probe.prompt} {probe.answer}" for probe in case.locality]
+            statements += [(prompt, case.request.ground_truth) for prompt in prompts]
+        statements += [(probe.prompt, probe.answer) for probe in case.locality]
     return list(dict.fromkeys(statements))
 
 

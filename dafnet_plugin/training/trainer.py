@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import random
 import time
@@ -19,14 +20,16 @@ from dafnet_plugin.cases import EditCase
 from dafnet_plugin.devices import resolve_device
 from dafnet_plugin.editing.modules import find_edit_modules
 from dafnet_plugin.editing.statistics import key_moments
-from dafnet_plugin.errors import DataError
+from dafnet_plugin.errors import DataError, NumericalError
 from dafnet_plugin.hparams import DAFNetTrainingHparams
-from dafnet_plugin.tokens import context_length
+from dafnet_plugin.tokens import Encoded, context_length, encode
 from dafnet_plugin.training.bank import CaseBank, build_bank
 from dafnet_plugin.training.build import load_model, new_dafnet
 from dafnet_plugin.training.curriculum import Curriculum, Plateau, Ramp
+from dafnet_plugin.training.interrupt import deferred_interrupt
+from dafnet_plugin.training.reporting import Reporter
 from dafnet_plugin.training.resume import TrainingState, load_state, save_state
-from dafnet_plugin.training.sources import cases_of
+from dafnet_plugin.training.sources import cases_of, hold_out
 from dafnet_plugin.training.step import Question, meta_step
 from dafnet_plugin.training.text import encode_texts, read_texts, true_statements
 from dafnet_plugin.training.validation import Scores, SequentialValidation
@@ -41,8 +44,9 @@ class DAFNetTrainer:
         config: see :class:`dafnet_plugin.hparams.DAFNetTrainingHparams`.
         train_set: edit cases, an EasyEdit data set, or several of them by source name; each
             sequence of edits is drawn from one source.
-        val_set: edit cases or an EasyEdit data set, none of them in ``train_set``; None validates
-            nothing and keeps the last weights.
+        val_set: edit cases or an EasyEdit data set, none of them in ``train_set``; None holds
+            out ``val_share`` of the training subjects, or, if that is 0, validates nothing and
+            keeps the last weights.
         resume: go on from the state a stopped run with the same config left behind.
 
     Raises:
@@ -63,13 +67,15 @@ class DAFNetTrainer:
             torch.set_num_threads(config.threads)
         self.directory = Path(config.results_dir) / "models" / "DAFNET" / _name(config)
         sources = cases_of(train_set)
+        if val_set is None and config.val_share:
+            sources, val_set = hold_out(sources, config.val_share, config.seed)
         self.model, self.tokenizer = load_model(config, self.device)
         self.model.eval()
         self.modules = find_edit_modules(self.model, config.edit_modules)
         torch.manual_seed(config.seed)
         self.dafnet = new_dafnet(config, self.modules).to(self.device)
         self.banks = [self._bank(name, cases) for name, cases in sources.items()]
-        self.text = self._read_text([case for cases in sources.values() for case in cases])
+        self.text = self._preserved([case for cases in sources.values() for case in cases])
         self._fix_statistics()
         self.validation = self._validation(val_set)
         self.curriculum = _curriculum(config)
@@ -85,8 +91,9 @@ class DAFNetTrainer:
         """Train to the end, or to the first interrupt, and return the best DAFNet.
 
         Ctrl-C (SIGINT) stops after the step in progress and saves the state for ``resume``;
-        after a SIGKILL, ``resume`` goes on from the last periodic state. Either way the final
-        weights are those of a run that was never stopped (same machine, no ``max_seconds``).
+        after a second Ctrl-C or a SIGKILL, ``resume`` goes on from the last periodic state. Either
+        way the final weights are those of a run that was never stopped (same machine, no
+        ``max_seconds``).
 
         Raises:
             NumericalError: training diverged; the state saved last is intact.
@@ -94,20 +101,18 @@ class DAFNetTrainer:
         """
         config = self.config
         started = time.monotonic() - self.state.seconds
-        with self._writer() as writer, self._bar() as bar:
-            try:
-                while self._progress() < 1:
-                    losses = self._step()
-                    self.state.iteration += 1
-                    self.state.seconds = time.monotonic() - started
-                    self._report(bar, writer, losses)
-                    if self.state.iteration % config.val_interval == 0 or self._progress() >= 1:
-                        self._validate(bar, writer)
-                    if self.state.iteration % config.checkpoint_interval == 0:
-                        save_state(self, self._state_path)
-            except KeyboardInterrupt:
-                save_state(self, self._state_path)
-                raise
+        with self._reporter() as reporter, deferred_interrupt() as interrupt:
+            while self._progress() < 1:
+                losses = self._step()
+                self.state.iteration = iteration = self.state.iteration + 1
+                self.state.seconds = time.monotonic() - started
+                reporter.step(iteration, self._progress(), losses, self.curriculum.longest)
+                if iteration % config.val_interval == 0 or self._progress() >= 1:
+                    self._validate(reporter)
+                if interrupt.asked or iteration % config.checkpoint_interval == 0:
+                    save_state(self, self._state_path)
+                if interrupt.asked:
+                    raise KeyboardInterrupt
         save_state(self, self._state_path)
         if not self.state.history:
             self._keep(None)
@@ -127,25 +132,29 @@ class DAFNetTrainer:
                 self.modules,
                 self.dafnet,
                 bank.select(cases),
-                self._questions(bank, cases[: self.config.loss_cases].tolist()),
+                self._questions(bank, cases.tolist()),
                 autocast=self._autocast,
             )
             self.curriculum.observe(losses["total"])
         losses["gradient_norm"] = float(
             torch.nn.utils.clip_grad_norm_(self.dafnet.parameters(), self.config.grad_clip)
         )
+        if not math.isfinite(losses["gradient_norm"]):
+            self.optimiser.zero_grad()
+            raise NumericalError(f"meta-training diverged: infinite gradient, losses {losses}")
         self.optimiser.step()
         return losses | {"edits": float(edits)}
 
-    def _questions(self, bank: CaseBank, cases: list[int]) -> list[Question]:
+    def _questions(self, bank: CaseBank, edited: list[int]) -> list[Question]:
         """What is asked of the model after the edits: probes of some of the edited cases."""
         config = self.config
+        cases = edited[: config.loss_cases]
         generality = [
             bank.generality[case][self._randint(len(bank.generality[case]))]
             for case in cases
             if bank.generality[case]
         ]
-        locality = [text for case in cases for text in bank.locality[case]]
+        locality = bank.untouched_locality(cases, edited)
         plain = [self.text[self._randint(len(self.text))] for _ in range(8)] if config.ctext else []
         size = 128
         return [
@@ -174,14 +183,19 @@ class DAFNetTrainer:
                 progress=bar.update,
             )
 
-    def _read_text(self, cases: Sequence[EditCase]) -> list[Any]:
-        config = self.config
-        texts = read_texts(config.text_path) if config.text_path else true_statements(cases)
-        random.Random(config.seed).shuffle(texts)
-        encoded = encode_texts(
-            self.tokenizer, texts, config.text_tokens, context_length(self.model)
-        )
-        if not encoded:
+    def _preserved(self, cases: Sequence[EditCase]) -> list[Encoded]:
+        """What edits shall leave alone: the given text, or what the cases say is true."""
+        config, context = self.config, context_length(self.model)
+        shuffle = random.Random(config.seed).shuffle
+        if config.text_path:
+            texts = read_texts(config.text_path)
+            shuffle(texts)
+            encoded = encode_texts(self.tokenizer, texts, config.text_tokens, context)
+        else:
+            statements = true_statements(cases)
+            shuffle(statements)
+            encoded = encode(self.tokenizer, statements[: config.text_tokens], context)
+        if not encoded and (config.ctext or config.fusion.kind == "least_squares"):
             raise DataError(
                 f"text_path: {config.text_path!r} holds no text, and the training cases have no "
                 "ground_truth or locality probe to stand in for it"
@@ -238,12 +252,11 @@ class DAFNetTrainer:
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * rise * fall
 
-    # -- reporting ----------------------------------------------------------------------------
+    # -- what is kept -------------------------------------------------------------------------
 
-    def _validate(self, bar: tqdm, writer: Any) -> None:
+    def _validate(self, reporter: Reporter) -> None:
         if self.validation is None:
             return
-        bar.set_postfix_str("validating")
         scores = self.validation.run(self.dafnet)
         mean = sum(score.average for score in scores.values()) / len(scores)
         self.state.history.append(
@@ -253,11 +266,7 @@ class DAFNetTrainer:
                 "scores": {str(n): dataclasses.asdict(score) for n, score in scores.items()},
             }
         )
-        for edits, score in scores.items():
-            for name, value in dataclasses.asdict(score).items():
-                writer.add_scalar(f"validation/{edits}_edits/{name}", value, self.state.iteration)
-        if not self.config.silent:
-            bar.write(f"iteration {self.state.iteration}: " + describe(scores))
+        reporter.validation(self.state.iteration, scores)
         if mean > self.state.best:
             self.state.best = mean
             self._keep(scores)
@@ -275,36 +284,16 @@ class DAFNetTrainer:
         names = tuple(edit_module.name for edit_module in self.modules)
         save_checkpoint(Checkpoint(self.dafnet, names, training), self.directory)
 
-    def _report(self, bar: tqdm, writer: Any, losses: dict[str, float]) -> None:
-        bar.update(self._bar_position() - bar.n)
-        if self.state.iteration % self.config.log_interval:
-            return
-        shown = {k[:4]: f"{v:.2f}" for k, v in losses.items() if k in _SHOWN}
-        bar.set_postfix(shown | {"edits": f"<={self.curriculum.longest}"})
-        for name, value in losses.items():
-            writer.add_scalar(f"train/{name}", value, self.state.iteration)
-        writer.add_scalar("train/longest_sequence", self.curriculum.longest, self.state.iteration)
-
-    def _bar(self) -> tqdm:
-        return tqdm(
-            total=1000,
-            initial=self._bar_position(),
-            desc="meta-training",
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]",
-            disable=self.config.silent,
-        )
-
-    def _bar_position(self) -> int:
-        return round(1000 * self._progress())
-
-    def _writer(self) -> contextlib.AbstractContextManager[Any]:
-        if not self.config.tensorboard:
-            return contextlib.nullcontext(_NoWriter())
-        from torch.utils.tensorboard import SummaryWriter
-
-        return contextlib.closing(SummaryWriter(self.directory / "tensorboard"))
-
     # -- small things -------------------------------------------------------------------------
+
+    def _reporter(self) -> Reporter:
+        config = self.config
+        return Reporter(
+            self.directory if config.tensorboard else None,
+            self._progress(),
+            silent=config.silent,
+            interval=config.log_interval,
+        )
 
     @property
     def _state_path(self) -> Path:
@@ -315,22 +304,6 @@ class DAFNetTrainer:
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.autocast)
-
-
-_SHOWN = ("reliability", "generality", "locality", "text")
-
-
-class _NoWriter:
-    def add_scalar(self, *_: Any) -> None:
-        """Scalars were not asked for."""
-
-
-def describe(scores: Mapping[int, Scores]) -> str:
-    """Scores of several sequence lengths in a line: reliability/generality/locality."""
-    return "  ".join(
-        f"{edits} edits {s.reliability:.3f}/{s.generality:.3f}/{s.locality:.3f}"
-        for edits, s in scores.items()
-    )
 
 
 def _name(config: DAFNetTrainingHparams) -> str:

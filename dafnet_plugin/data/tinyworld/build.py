@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dafnet_plugin.cases import EditCase
-from dafnet_plugin.data.case_files import load_cases, save_cases
+from dafnet_plugin.cases import EditCase, write_cases
+from dafnet_plugin.data.case_files import load_cases
 from dafnet_plugin.data.statements import Statement
 from dafnet_plugin.data.tinyworld.edits import WorldCase, make_cases
 from dafnet_plugin.data.tinyworld.generate import WorldConfig, generate
@@ -107,7 +107,7 @@ def build(seed: int, directory: str | Path, config: WorldConfig | None = None) -
     write_text(directory / "entities.jsonl", _lines(asdict(entity) for entity in entities))
     write_text(directory / "facts.jsonl", _lines(_facts(tiny)))
     for part, cases in ((TRAIN, tiny.train), (EVAL, tiny.evaluation)):
-        save_cases(directory / f"cases-{part}.jsonl", [item.case for item in cases])
+        write_cases(directory / f"cases-{part}.jsonl", [item.case for item in cases])
         write_json(directory / f"zsre-{part}.json", list(zsre_records(tiny, cases)))
         write_json(directory / f"counterfact-{part}.json", list(counterfact_records(cases)))
         write_json(directory / f"ripple-{part}.json", [item.record.to_json() for item in cases])

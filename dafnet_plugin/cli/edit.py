@@ -1,0 +1,87 @@
+"""``dafnet edit``: edit a model and save the result."""
+
+from __future__ import annotations
+
+import argparse
+
+HELP = "Edit facts into a model, one after another, and save it as an ordinary model."
+EXAMPLE = """example:
+  dafnet edit hparams/DAFNET/tiny-gpt2.yaml --edits cases.jsonl --out edited-gpt2
+  dafnet edit hparams/DAFNET/tiny-gpt2.yaml --prompt "Ada was born in" --target "Paris"
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the subcommand."""
+    parser.add_argument("hparams", help="hparams/DAFNET/<model>.yaml")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--edits", metavar="FILE", help="case file (.jsonl); its requests are edited")
+    what.add_argument("--prompt", help="one edit: the text before the answer")
+    parser.add_argument("--target", help="one edit: the new answer")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N edits of the file")
+    parser.add_argument("--out", metavar="DIR", help="save the edited model and tokenizer here")
+    parser.add_argument("--archive", metavar="DIR", help="instead of archive")
+    parser.add_argument("--model", metavar="DIR", help="instead of model_name")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Edit, print what the model says before and after, and save it."""
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from dafnet_plugin.cases import EditRequest, read_cases
+    from dafnet_plugin.devices import resolve_device
+    from dafnet_plugin.editing.editor import DAFNetEditor
+    from dafnet_plugin.errors import ConfigError
+    from dafnet_plugin.hparams import DAFNetHparams
+    from dafnet_plugin.training.build import trained_dafnet
+
+    if options.prompt is not None and options.target is None:
+        raise ConfigError("--prompt needs --target")
+    if options.edits:
+        requests = [case.request for case in read_cases(options.edits)][: options.limit]
+    else:
+        requests = [EditRequest(options.prompt, options.target)]
+    hparams = DAFNetHparams.read(
+        options.hparams, {"archive": options.archive, "model_name": options.model}
+    )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(hparams.model_name)
+        tokenizer = AutoTokenizer.from_pretrained(hparams.model_name)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"model_name: {hparams.model_name!r} cannot be loaded: {error}"
+        ) from error
+    model = model.to(resolve_device(hparams.device)).eval()
+    checkpoint = trained_dafnet(hparams, model)
+    editor = DAFNetEditor(
+        model,
+        tokenizer,
+        checkpoint.dafnet,
+        checkpoint.edit_modules,
+        batch_size=hparams.signal_batch_size,
+    )
+
+    @torch.no_grad()
+    def answer(request: EditRequest) -> str:
+        inputs = tokenizer(request.prompt, return_tensors="pt").to(model.device)
+        length = len(tokenizer(" " + request.target_new)["input_ids"])
+        ids = model.generate(
+            **inputs, max_new_tokens=length, do_sample=False, pad_token_id=tokenizer.eos_token_id
+        )
+        return tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :]).strip()
+
+    shown = requests[:10]
+    before = [answer(request) for request in shown]
+    editor.edit(requests)
+    table = Table("prompt", "new answer", "before", "after", title=f"{len(requests)} edits")
+    for request, old in zip(shown, before, strict=True):
+        table.add_row(request.prompt, request.target_new, old, answer(request))
+    Console().print(table)
+    if options.out:
+        model.save_pretrained(options.out)
+        tokenizer.save_pretrained(options.out)
+        print(f"saved to {options.out}: an ordinary transformers model")
+    return 0

@@ -1,0 +1,67 @@
+"""``dafnet train``: meta-train a DAFNet."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+HELP = "Meta-train DAFNet from a YAML file; Ctrl-C stops, --resume goes on."
+EXAMPLE = """example:
+  dafnet world --out .cache/tiny-world
+  dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml
+  dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml --resume
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the subcommand."""
+    parser.add_argument("hparams", help="hparams/TRAINING/DAFNET/<model>.yaml")
+    parser.add_argument("--train", nargs="+", metavar="FILE", help="instead of train_path")
+    parser.add_argument("--val", nargs="+", metavar="FILE", help="instead of val_path")
+    parser.add_argument("--model", metavar="DIR", help="instead of model_name")
+    parser.add_argument("--out", metavar="DIR", help="instead of results_dir")
+    parser.add_argument("--device", help="instead of device")
+    parser.add_argument("--resume", action="store_true", help="go on where a stopped run left off")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train and say where the checkpoint is."""
+    from dafnet_plugin.cases import read_cases
+    from dafnet_plugin.errors import ConfigError
+    from dafnet_plugin.hparams import DAFNetTrainingHparams
+    from dafnet_plugin.training.trainer import DAFNetTrainer
+
+    config = DAFNetTrainingHparams.read(
+        options.hparams,
+        {
+            "train_path": options.train,
+            "val_path": options.val,
+            "model_name": options.model,
+            "results_dir": options.out,
+            "device": options.device,
+        },
+    )
+    if config.train_path is None:
+        raise ConfigError(
+            f"{options.hparams}: train_path: null; a case file is needed (or --train)"
+        )
+    train = {path: read_cases(path) for path in _paths(config.train_path)}
+    val = [case for path in _paths(config.val_path) for case in read_cases(path)]
+    trainer = DAFNetTrainer(config, train, val or None, resume=options.resume)
+    try:
+        checkpoint = trainer.run()
+    except KeyboardInterrupt:
+        print(
+            f"stopped after {trainer.state.iteration} iterations; "
+            f"go on with: dafnet train {options.hparams} --resume",
+            file=sys.stderr,
+        )
+        return 130
+    print(f"{trainer.directory}: best of {checkpoint.training['iteration']} iterations")
+    return 0
+
+
+def _paths(value: list[str] | str | None) -> list[str]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else value

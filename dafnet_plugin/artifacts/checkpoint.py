@@ -18,7 +18,7 @@ from dafnet_plugin.artifacts.reference import network_state_from_reference
 from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.fusion import FusionConfig
 from dafnet_plugin.errors import CheckpointError, DataError
-from dafnet_plugin.files import atomic_path, read_json, write_json
+from dafnet_plugin.files import atomic_path, read_json, sha256, write_json
 from dafnet_plugin.network import NetworkConfig
 
 FORMAT = 1
@@ -51,6 +51,7 @@ def save_checkpoint(checkpoint: Checkpoint, directory: str | os.PathLike[str]) -
             config,
             {
                 "format": FORMAT,
+                "weights_sha256": sha256(weights),
                 "edit_modules": list(checkpoint.edit_modules),
                 "shapes": [list(shape) for shape in dafnet.shapes],
                 "edit_bias": dafnet.edit_bias,
@@ -88,6 +89,11 @@ def load_checkpoint(directory: str | os.PathLike[str]) -> Checkpoint:
             config["edit_bias"],
         )
         dafnet.load_state_dict(load_file(directory / WEIGHTS))
+        if config["weights_sha256"] != sha256(directory / WEIGHTS):
+            raise CheckpointError(
+                f"{directory}: {WEIGHTS} is damaged, or is not the file that {CONFIG} was written "
+                "with; restore both from the same training, or train again"
+            )
         return Checkpoint(dafnet, tuple(config["edit_modules"]), config["training"])
     except KeyError as error:
         raise CheckpointError(f"{directory / CONFIG}: damaged: {error} is missing") from error

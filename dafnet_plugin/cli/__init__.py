@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         module.add_arguments(subparser)
         subparser.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
+    options.arguments = list(sys.argv[1:] if arguments is None else arguments)
     # Two busy threads that spin while they wait slow each other down on small machines.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:

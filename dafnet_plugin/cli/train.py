@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 
 HELP = "Meta-train DAFNet from a YAML file; Ctrl-C stops, --resume goes on."
@@ -51,9 +52,10 @@ def run(options: argparse.Namespace) -> int:
     try:
         checkpoint = trainer.run()
     except KeyboardInterrupt:
+        again = shlex.join(word for word in options.arguments if word != "--resume")
         print(
             f"stopped after {trainer.state.iteration} iterations; "
-            f"go on with: dafnet train {options.hparams} --resume",
+            f"go on with: dafnet {again} --resume",
             file=sys.stderr,
         )
         return 130

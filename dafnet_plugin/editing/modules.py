@@ -60,6 +60,8 @@ def find_edit_modules(model: nn.Module, names: Sequence[str]) -> list[EditModule
             is not a linear module.
     """
     known = dict(model.named_modules())
+    get_head = getattr(model, "get_output_embeddings", None)
+    head = get_head() if get_head is not None else None
     found, problems = [], []
     linear = sorted(name for name, module in known.items() if _orientation(module) is not None)
     for name in names:
@@ -71,6 +73,8 @@ def find_edit_modules(model: nn.Module, names: Sequence[str]) -> list[EditModule
             problems.append(
                 f"{name!r} is a {type(module).__name__}, not a linear module (nn.Linear, Conv1D)"
             )
+        elif module is head:
+            problems.append(f"{name!r} is the language-model head, which edits leave alone")
         else:
             rows, columns = module.weight.shape
             d_in, d_out = (columns, rows) if transposed else (rows, columns)

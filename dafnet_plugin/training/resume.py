@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import pickle
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import torch
 
 from dafnet_plugin.errors import CheckpointError
 from dafnet_plugin.files import atomic_path
+from dafnet_plugin.training.bank import CaseBank
 
 if TYPE_CHECKING:
     from dafnet_plugin.training.trainer import DAFNetTrainer
@@ -82,5 +84,15 @@ def _comparable(trainer: DAFNetTrainer) -> str:
     config = trainer.config.to_dict()
     if not isinstance(config["model_name"], str):
         config["model_name"] = "(model, tokenizer)"
-    config["cases"] = {bank.name: len(bank) for bank in trainer.banks}
+    for shown_only in ("silent", "log_interval", "tensorboard", "checkpoint_interval"):
+        del config[shown_only]
+    config["cases"] = {bank.name: _digest(bank) for bank in trainer.banks}
+    validation = trainer.validation
+    config["validation_cases"] = _digest(validation.bank) if validation else None
     return json.dumps(config, sort_keys=True)
+
+
+def _digest(bank: CaseBank) -> str:
+    """Tells whether two banks hold the same texts."""
+    texts = repr((bank.requests, bank.generality, bank.locality)).encode()
+    return f"{len(bank)} cases, {hashlib.sha256(texts).hexdigest()[:12]}"

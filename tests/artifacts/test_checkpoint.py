@@ -193,3 +193,12 @@ def test_an_archive_is_needed_and_has_to_be_for_the_modules_named(tmp_path: Path
         trained_dafnet(hparams(str(tmp_path), ["x"]), base)
     loaded = trained_dafnet(hparams(str(tmp_path), MODULES["gpt2"]), base)
     assert bits(loaded.dafnet.state_dict()) == bits(dafnet.state_dict())
+
+
+def test_weights_of_another_training_are_refused(tmp_path: Path) -> None:
+    saved(tmp_path)
+    tensors = load_file(tmp_path / "dafnet.safetensors")
+    tensors["edit_lrs"] = tensors["edit_lrs"] + 1
+    save_file(tensors, tmp_path / "dafnet.safetensors")
+    with pytest.raises(CheckpointError, match=r"not the file that dafnet\.json was written with"):
+        load_checkpoint(tmp_path)

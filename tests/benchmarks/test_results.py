@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -42,9 +43,11 @@ FAILED = replace(
 
 
 def rendered(results: list[Result]) -> str:
-    console = Console(width=80, record=True, quiet=True)
-    console.print(results_table(results))
-    return console.export_text(styles=True)
+    file = io.StringIO()
+    Console(width=80, file=file, force_terminal=True, color_system="standard").print(
+        results_table(results)
+    )
+    return file.getvalue()
 
 
 def test_lines_come_back_and_the_newest_counts(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,11 @@ def prepare(config: BenchmarkConfig, data_dir: Path, out: Path) -> Prepared:
         threads=config.threads,
         target_accuracy=config.base_accuracy,
         max_seconds=config.base_seconds,
+    )
+    print(
+        f"{model}: {report.parameters / 1e6:.1f} M parameters, knows {report.accuracy:.1%} of "
+        f"{report.probes} sentences; {'found' if report.cached else 'trained'}",
+        file=sys.stderr,
     )
     return Prepared(train, evaluation, out / "statements.jsonl", model, report)
 

@@ -54,7 +54,7 @@ class CellJob:
     Attributes:
         alg_name, hparams: the method and its YAML file for editing.
         result: the fields that all its lines in ``results.jsonl`` have in common.
-        overrides: hyper-parameters that the harness decides.
+        overrides: hyper-parameters that the harness decides: model, device, archive, paths.
         cases: the evaluation cases; ``texts`` what the base model was trained on (statistics).
         sequences: what is to be run, in this order.
         results: the file to append to; ``log`` takes whatever EasyEdit prints.
@@ -62,12 +62,10 @@ class CellJob:
 
     alg_name: str
     hparams: str
-    model: str
     cases: str
     texts: str
     results: str
     log: str
-    device: str | int
     threads: int | None
     result: dict[str, Any]
     overrides: dict[str, Any]

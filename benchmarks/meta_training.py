@@ -57,6 +57,8 @@ def _train_dafnet(job: TrainingJob) -> str:
 
 def _train_with_easyedit(job: TrainingJob) -> str:
     """Train with EasyEdit's own ``EditTrainer`` (MEND and its kin)."""
+    import torch
+
     from dafnet_plugin.easyedit import register
 
     folder = Path(job.folder)
@@ -81,8 +83,10 @@ def _train_with_easyedit(job: TrainingJob) -> str:
             f"{job.hparams}: val_interval: {config.val_interval}; allowed: below max_iters "
             f"({config.max_iters}), or no archive is ever written"
         )
+    random.seed(config.seed)
+    torch.manual_seed(config.seed)  # which EasyEdit's wheel leaves to its user
     cases = read_cases(job.cases)
-    random.Random(config.seed).shuffle(cases)
+    random.shuffle(cases)
     held_out = max(1, round(len(cases) * HELD_OUT))
     sets = []
     for name, some in (("train", cases[held_out:]), ("val", cases[:held_out])):
@@ -99,9 +103,9 @@ def _train_with_easyedit(job: TrainingJob) -> str:
 def repair_labels(data: Any) -> None:
     """Let a data set of EasyEdit's ask for the tokens that really follow the prompt.
 
-    EasyEdit tokenises the answer on its own, without the space before it and with a start token
-    where the tokenizer adds one. A model trained on those labels learns to say other tokens than
-    the ones that are scored; MEND then hardly edits.
+    EasyEdit tokenises the answer on its own, without the space before it (the wheel) and with a
+    start token where the tokenizer adds one (both versions). Trained on those labels, MEND learns
+    to say other tokens than the ones that are scored, and hardly edits.
     """
     collate = data.collate_gpt_fn
 

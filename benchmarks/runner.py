@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import subprocess
@@ -48,7 +49,7 @@ def run_benchmark(
     entries = config.select(only)
     for entry in entries:
         check_alg_name(entry.name, ROOT / entry.hparams)
-    _check_easyedit()
+    _easyedit()
     out.mkdir(parents=True, exist_ok=True)
     prepared = prepare(config, data_dir, out)
     sequences = choose_sequences(config, len(read_cases(prepared.evaluation)))
@@ -88,6 +89,7 @@ def _meta_train(
     inputs = {
         "format": FORMAT,
         "method": entry.name,
+        "easyedit": _easyedit(),
         "code": _code_hash(entry.name),
         "hparams": sha256(ROOT / entry.training),
         "model": prepared.model_hash,
@@ -121,6 +123,7 @@ def _cell(
     inputs = {
         "format": FORMAT,
         "method": entry.name,
+        "easyedit": _easyedit(),
         "code": _code_hash(entry.name),
         "hparams": sha256(ROOT / entry.hparams),
         "archive": _tree_hash(Path(archive)) if archive else None,
@@ -143,12 +146,10 @@ def _cell(
     return CellJob(
         alg_name=entry.name,
         hparams=str(ROOT / entry.hparams),
-        model=model,
         cases=str(prepared.evaluation.resolve()),
         texts=str(prepared.texts.resolve()),
         results=str((out / RESULTS).resolve()),
         log=str((out / "logs" / f"{entry.label}.log").resolve()),
-        device=config.device,
         threads=config.threads,
         result=_identity(config, entry, command) | {"config_hash": digest(inputs)},
         overrides=overrides,
@@ -162,7 +163,7 @@ def _run_cell(job: CellJob, sequences: Sequence[EditSequence], out: Path) -> Non
         return
     label = _of(job, missing[0]).label
     status = _worker("cell", replace(job, sequences=missing), out, label)
-    # A line of an earlier, failed try does not count: its time is not of this process.
+    # A process that was killed has written no line, so one of an earlier try must not stand in.
     for sequence in _missing(job, missing, ("ok", "failed") if status in (0, 1) else ("ok",)):
         error = f"the process ended with status {status}; see {job.log}"
         append_result(out / RESULTS, replace(_of(job, sequence), error=error))
@@ -232,9 +233,11 @@ def _worker(kind: str, job: TrainingJob | CellJob, out: Path, label: str) -> int
     path = (out / "jobs" / f"{label}.{kind}.json").resolve()
     write_job(path, job)
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
         "PYTHONWARNINGS": "ignore::SyntaxWarning",  # of packages that EasyEdit needs
     }
+    if environment.get("EASYEDIT_HOME"):
+        environment["EASYEDIT_HOME"] = os.path.abspath(environment["EASYEDIT_HOME"])
     # Workers start in the output folder: whatever EasyEdit drops where it stands, it drops there.
     with open(path.with_suffix(".out"), "w", encoding="utf-8") as printed:
         return subprocess.run(
@@ -251,7 +254,8 @@ def _code_hash(method: str) -> str:
     if method != "DAFNET":
         return ""
     folders = (ROOT / "dafnet_plugin" / name for name in _OWN_CODE)
-    return digest({str(p): sha256(p) for folder in folders for p in sorted(folder.rglob("*.py"))})
+    files = (path for folder in folders for path in sorted(folder.rglob("*.py")))
+    return digest({str(path.relative_to(ROOT)): sha256(path) for path in files})
 
 
 def _tree_hash(path: Path) -> str:
@@ -262,14 +266,20 @@ def _tree_hash(path: Path) -> str:
     return digest({p.name: sha256(p) for p in kept})
 
 
-def _check_easyedit() -> None:
-    import importlib.util
+def _easyedit() -> str:
+    """Which EasyEdit there is; it is imported by the workers only.
 
-    from dafnet_plugin.easyedit import compat
+    Raises:
+        EasyEditError: there is none, or one that is not supported.
+    """
+    from dafnet_plugin.easyedit.compat import install, locate
 
-    compat.install()
-    if importlib.util.find_spec("easyeditor") is None:
+    install()
+    spec = importlib.util.find_spec(locate.PACKAGE)
+    if spec is None or spec.origin is None:
         raise EasyEditError(
             "EasyEdit is not there: pip install --no-deps easyeditor==0.0.1.dev0, or set "
             "EASYEDIT_HOME to a checkout of it"
         )
+    location = locate.locate(spec.origin)
+    return f"{location.version} {locate.package_version(location)}"

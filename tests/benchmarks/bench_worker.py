@@ -65,12 +65,10 @@ def bench(alg_name: str, **changes: Any) -> Bench:
     job = CellJob(
         alg_name=alg_name,
         hparams=str(ROOT / "hparams" / alg_name / f"tiny-{FAMILY}.yaml"),
-        model=MODEL,
         cases=str(FOLDER / "cases.jsonl"),
         texts=str(FOLDER / "texts.jsonl"),
         results="",
         log="",
-        device="cpu",
         threads=1,
         result={"seed": 0},
         overrides={
@@ -203,6 +201,7 @@ def labels() -> dict[str, Any]:
 
     class Config:
         tokenizer_name, max_length, device = MODEL, 40, "cpu"
+        tokenizer_class = "GPT2TokenizerFast" if FAMILY == "gpt2" else "AutoTokenizer"
 
     data = EASYEDIT.ds_dict["dafnet"](str(FOLDER / "cases.jsonl"), config=Config)
     report = {}
@@ -240,6 +239,7 @@ def main() -> None:
     ft = bench("FT")
     report: dict[str, Any] = {
         "version": EASYEDIT.version,
+        "family": FAMILY,
         "scoring": scoring(ft),
         "restoring": {"FT": restoring(ft), "ROME": restoring(bench("ROME"))},
         "statistics": [str(path) for path in (FOLDER / "stats").rglob("*.npz")],

@@ -12,6 +12,7 @@ from benchmarks.config import BenchmarkConfig
 from benchmarks.data import independent, prepare, unrelated
 from benchmarks.runner import choose_sequences
 from dafnet_plugin.cases import EditCase, EditRequest, Probe, read_cases
+from dafnet_plugin.data.base_model import BaseModelReport
 from dafnet_plugin.errors import ConfigError, DataError
 
 
@@ -44,9 +45,9 @@ def test_missing_data_are_named(tmp_path: Path, source: str) -> None:
 def test_tiny_world_has_cases_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained: dict[str, Any] = {}
 
-    def train_base_model(statements: Any, probes: Any, family: str, folder: Path, **_: Any) -> str:
+    def train_base_model(statements: Any, probes: Any, family: str, folder: Path, **_: Any) -> Any:
         trained.update(statements=len(statements), probes=len(probes), family=family)
-        return "report"
+        return BaseModelReport(family, str(folder), 1.0, True, 1, 1, 1, 1, 0.0, 1, "cpu", False)
 
     monkeypatch.setattr(data, "train_base_model", train_base_model)
     prepared = prepare(config(train_cases=50), tmp_path, tmp_path / "out")

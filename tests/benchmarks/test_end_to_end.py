@@ -36,8 +36,9 @@ class Run:
 
     def __init__(self, folder: Path, model: Path) -> None:
         self.out, self.model = folder / "out", model
-        ft = shipped("FT/tiny-gpt2.yaml", folder, layers=[1])
-        broken = shipped("FT/tiny-gpt2.yaml", folder / "broken", layers=["x"])
+        broken = shipped("FT/tiny-gpt2.yaml", folder, layers=["x"])
+        # Not the last layer: one token alone has a gradient there, and EasyEdit needs two.
+        mend = {"inner_params": ["transformer.h.0.mlp.c_proj.weight"], "rank": 8}
         dafnet = {"edit_modules": MODULES, "network": NETWORK}
         self.config = BenchmarkConfig.from_dict(
             {
@@ -47,8 +48,19 @@ class Run:
                 "num_edits": [1, 3],
                 "sequences": [2, 1],
                 "methods": [
-                    {"name": "FT", "hparams": ft},
                     {"name": "FT", "hparams": broken, "variant": "broken"},
+                    {
+                        "name": "MEND",
+                        "hparams": shipped("MEND/tiny-gpt2.yaml", folder, **mend),
+                        "training": shipped(
+                            "TRAINING/MEND/tiny-gpt2.yaml",
+                            folder,
+                            max_iters=8,
+                            val_interval=4,
+                            val_steps=1,
+                            **mend,
+                        ),
+                    },
                     {
                         "name": "DAFNET",
                         "hparams": shipped("DAFNET/tiny-gpt2.yaml", folder, **dafnet),
@@ -90,8 +102,8 @@ def test_every_sequence_has_a_line_with_all_fields(run: Any) -> None:
     keys = [(r.label, r.num_edits, r.sequence, r.status) for r in run.first]
     places = [(1, 0), (1, 1), (3, 0)]
     assert keys == [
-        *(("FT", *place, "ok") for place in places),
         *(("FT-broken", *place, "failed") for place in places),
+        *(("MEND", *place, "ok") for place in places),
         *(("DAFNET", *place, "ok") for place in places),
     ]
     for result in run.first:
@@ -112,7 +124,7 @@ def test_every_sequence_has_a_line_with_all_fields(run: Any) -> None:
 
 def test_a_second_run_computes_nothing(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "_worker", lambda *_: pytest.fail("something was run again"))
-    assert run("DAFNET") == run.first[-3:]
+    assert run("MEND", "DAFNET") == run.first[3:]
 
 
 def test_what_failed_is_tried_again_and_a_dead_process_has_failed(

@@ -7,6 +7,7 @@ disk have filled up in the middle of one, :func:`read_results` drops that last p
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 from dataclasses import dataclass, field
@@ -82,7 +83,11 @@ def append_result(path: str | Path, result: Result) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(handle, line.encode())
+        end = os.lseek(handle, 0, os.SEEK_END)
+        data = line.encode()
+        if os.write(handle, data) != len(data):
+            os.ftruncate(handle, end)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(handle)
 

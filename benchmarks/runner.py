@@ -27,7 +27,8 @@ FORMAT = 1
 """Raised whenever the harness would measure something else with the same inputs."""
 
 RESULTS = "results.jsonl"
-_OWN_CODE = ("network", "editing", "training", "artifacts", "easyedit")
+_WITHOUT_EFFECT = {"cli", "data", "tinyworld"}
+"""Folders whose code shows in the data and models it makes, which are hashed themselves."""
 
 
 def run_benchmark(
@@ -90,7 +91,7 @@ def _meta_train(
         "format": FORMAT,
         "method": entry.name,
         "easyedit": _easyedit(),
-        "code": _code_hash(entry.name),
+        "code": _code_hash(),
         "hparams": sha256(ROOT / entry.training),
         "model": prepared.model_hash,
         "cases": sha256(prepared.train),
@@ -124,7 +125,7 @@ def _cell(
         "format": FORMAT,
         "method": entry.name,
         "easyedit": _easyedit(),
-        "code": _code_hash(entry.name),
+        "code": _code_hash(),
         "hparams": sha256(ROOT / entry.hparams),
         "archive": _tree_hash(Path(archive)) if archive else None,
         "model": model_hash,
@@ -165,7 +166,7 @@ def _run_cell(job: CellJob, sequences: Sequence[EditSequence], out: Path) -> Non
     status = _worker("cell", replace(job, sequences=missing), out, label)
     # A process that was killed has written no line, so one of an earlier try must not stand in.
     for sequence in _missing(job, missing, ("ok", "failed") if status in (0, 1) else ("ok",)):
-        error = f"the process ended with status {status}; see {job.log}"
+        error = f"the process ended with status {status}; see logs/{Path(job.log).name}"
         append_result(out / RESULTS, replace(_of(job, sequence), error=error))
 
 
@@ -249,12 +250,12 @@ def _worker(kind: str, job: TrainingJob | CellJob, out: Path, label: str) -> int
         ).returncode
 
 
-def _code_hash(method: str) -> str:
-    """Of this repository's part of a method; another DAFNet is another result."""
-    if method != "DAFNET":
-        return ""
-    folders = (ROOT / "dafnet_plugin" / name for name in _OWN_CODE)
-    files = (path for folder in folders for path in sorted(folder.rglob("*.py")))
+def _code_hash() -> str:
+    """Of all code of this repository that a result depends on."""
+    files = sorted((ROOT / "dafnet_plugin").rglob("*.py")) + sorted(
+        (ROOT / "benchmarks").glob("*.py")
+    )
+    files = [path for path in files if path.parent.name not in _WITHOUT_EFFECT]
     return digest({str(path.relative_to(ROOT)): sha256(path) for path in files})
 
 

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union
+from typing import Any, ClassVar, Literal, TypeVar, Union
 
 import yaml
 
@@ -23,6 +23,9 @@ T = TypeVar("T", bound="YamlConfig")
 class YamlConfig:
     """A dataclass read from YAML: unknown, missing and mistyped keys are all reported at once."""
 
+    given: ClassVar[Mapping[str, Any]] = {}
+    """What a file itself said, as opposed to defaults; set on objects that were read."""
+
     @classmethod
     def read(cls: type[T], path: str | Path, overrides: Mapping[str, Any] | None = None) -> T:
         """Read a YAML file.
@@ -34,19 +37,7 @@ class YamlConfig:
         Raises:
             ConfigError: lists every problem of the file.
         """
-        path = Path(path)
-        if not path.is_file() and path.with_name(path.name + ".yaml").is_file():
-            path = path.with_name(path.name + ".yaml")
-        try:
-            data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text") from error
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f"line {mark.line + 1}: " if mark else ""
-            raise ConfigError(f"{path}: {line}not YAML: {error}") from error
+        path, data = _load(path)
         if isinstance(data, dict):
             data |= {key: value for key, value in (overrides or {}).items() if value is not None}
         return cls.from_dict(data, origin=str(path))
@@ -62,6 +53,7 @@ class YamlConfig:
         values = _read_fields(cls, data, "", problems)
         if values is not None:  # unknown keys do not hide what is wrong with the known ones
             result = cls(**values)
+            vars(result)["given"] = data
             problems += result.problems()
         if problems:
             raise ConfigError(
@@ -85,6 +77,33 @@ class YamlConfig:
             else value
             for name, value in values.items()
         }
+
+
+def read_keys(path: str | Path) -> set[str]:
+    """The top-level keys of a YAML file.
+
+    Raises:
+        ConfigError: it cannot be read; names file and line.
+    """
+    data = _load(path)[1]
+    return set(map(str, data)) if isinstance(data, dict) else set()
+
+
+def _load(path: str | Path) -> tuple[Path, Any]:
+    path = Path(path)
+    if not path.is_file() and path.with_name(path.name + ".yaml").is_file():
+        path = path.with_name(path.name + ".yaml")
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise ConfigError(f"{path}: {line}not YAML: {error}") from error
+    return path, data
 
 
 def not_positive(owner: Any, names: list[str], prefix: str) -> list[str]:

@@ -203,7 +203,7 @@ def test_editing_errors_name_what_is_wrong(
         return failure(["edit", place.yaml("edit.yaml", **values), *more], capsys)
 
     fact = ["--prompt", "Ada lives in", "--target", "Rome"]
-    assert "--prompt needs --target" in message("--prompt", "Ada lives in")
+    assert "--prompt and --target go together" in message("--prompt", "Ada lives in")
     assert "target_new is ''" in message("--prompt", "Ada lives in", "--target", "")
     assert "archive: null; a trained DAFNet is needed" in message(*fact)
     none = str(place.folder / "none")

@@ -41,7 +41,11 @@ class Checkpoint:
 
 
 def save_checkpoint(checkpoint: Checkpoint, directory: str | os.PathLike[str]) -> None:
-    """Write a checkpoint; both files are complete on disk before either replaces the old one."""
+    """Write a checkpoint; each file is replaced as a whole or not at all.
+
+    Both are written before either is replaced. A process killed between the two replacements
+    leaves files that do not belong together; reading them back says so.
+    """
     directory = Path(directory)
     dafnet = checkpoint.dafnet
     tensors = {name: t.detach().cpu().contiguous() for name, t in dafnet.state_dict().items()}

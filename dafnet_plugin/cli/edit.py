@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 HELP = "Edit facts into a model, one after another, and save it as an ordinary model."
 EXAMPLE = """example:
@@ -34,19 +35,26 @@ def run(options: argparse.Namespace) -> int:
     from dafnet_plugin.cases import EditRequest, read_cases
     from dafnet_plugin.devices import resolve_device
     from dafnet_plugin.editing.editor import DAFNetEditor
-    from dafnet_plugin.errors import ConfigError
+    from dafnet_plugin.errors import ConfigError, DataError
     from dafnet_plugin.hparams import DAFNetHparams
+    from dafnet_plugin.tokens import context_length, encode
     from dafnet_plugin.training.build import trained_dafnet
 
-    if options.prompt is not None and options.target is None:
-        raise ConfigError("--prompt needs --target")
+    if (options.prompt is None) != (options.target is None):
+        raise ConfigError("--prompt and --target go together")
+    if options.limit is not None and options.limit < 1:
+        raise ConfigError(f"--limit: {options.limit}; allowed: at least 1")
     if options.edits:
         requests = [case.request for case in read_cases(options.edits)][: options.limit]
+        if not requests:
+            raise DataError(f"{options.edits}: no edit case")
     else:
         requests = [EditRequest(options.prompt, options.target)]
     hparams = DAFNetHparams.read(
         options.hparams, {"archive": options.archive, "model_name": options.model}
     )
+    if options.out and os.path.realpath(options.out) == os.path.realpath(hparams.model_name):
+        raise ConfigError(f"--out: {options.out} is the base model itself; name another folder")
     try:
         model = AutoModelForCausalLM.from_pretrained(hparams.model_name)
         tokenizer = AutoTokenizer.from_pretrained(hparams.model_name)
@@ -73,6 +81,8 @@ def run(options: argparse.Namespace) -> int:
         )
         return tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :]).strip()
 
+    # Everything is checked before anything runs, so that a bad edit is named, not stumbled over.
+    encode(tokenizer, [(r.prompt, r.target_new) for r in requests], context_length(model))
     shown = requests[:10]
     before = [answer(request) for request in shown]
     editor.edit(requests)

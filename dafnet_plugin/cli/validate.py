@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def run(options: argparse.Namespace) -> int:
     """Check each DAFNet file; status 1 if any is wrong."""
     from dafnet_plugin.errors import ConfigError
     from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
+    from dafnet_plugin.schema import read_keys
 
     files: list[Path] = []
     for name in map(Path, options.paths):
@@ -33,10 +35,14 @@ def run(options: argparse.Namespace) -> int:
         )
     if not files:
         raise ConfigError(f"no DAFNet file in {', '.join(options.paths)}")
+    only_training = {item.name for item in dataclasses.fields(DAFNetTrainingHparams)} - {
+        item.name for item in dataclasses.fields(DAFNetHparams)
+    }
     wrong = 0
     for file in files:
-        kind = DAFNetTrainingHparams if "TRAINING" in file.parts else DAFNetHparams
         try:
+            training = "TRAINING" in file.parts or read_keys(file) & only_training
+            kind = DAFNetTrainingHparams if training else DAFNetHparams
             kind.read(file)
         except ConfigError as error:
             wrong += 1

@@ -129,9 +129,9 @@ def whitener(key_moment: Tensor, shrinkage: float) -> Tensor:
         key_moment: [d_in, d_in], mean of ``x x^T`` over preserved text.
         shrinkage: share of the mean diagonal added to the diagonal.
     """
-    moment = key_moment.double()
+    moment = key_moment.cpu().double()  # not every device has float64
     d_in = moment.shape[0]
     moment = moment + shrinkage * moment.diagonal().mean() * torch.eye(d_in, device=moment.device)
     values, vectors = torch.linalg.eigh(moment)
     inverse_root = vectors @ (values.clamp_min(1e-12).rsqrt()[:, None] * vectors.T)
-    return (inverse_root / d_in**0.5).to(key_moment.dtype)
+    return (inverse_root / d_in**0.5).to(key_moment)

@@ -47,13 +47,17 @@ class CaseBank:
         """Signals of some cases [k], as one sequence of edits."""
         return [signal.select(cases.to(signal.x.device)) for signal in self.signals]
 
-    def untouched_locality(self, cases: Sequence[int], edited: Iterable[int]) -> list[Encoded]:
-        """Locality probes of some cases, without those about the subject of an edited case."""
+    def untouched(self, cases: Sequence[int], edited: Iterable[int]) -> list[tuple[int, int]]:
+        """Locality probes of some cases, without those about the subject of an edited case.
+
+        Returns:
+            pairs of case and number of the probe in ``locality[case]``.
+        """
         edited = set(edited)
         return [
-            probe
+            (case, number)
             for case in cases
-            for probe, about in zip(self.locality[case], self.asked_about[case], strict=True)
+            for number, about in enumerate(self.asked_about[case])
             if about.isdisjoint(edited)
         ]
 

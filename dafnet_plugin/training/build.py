@@ -69,6 +69,11 @@ def trained_dafnet(hparams: DAFNetHparams, model: nn.Module) -> Checkpoint:
             dafnet = new_dafnet(hparams, modules)
             load_trainer_state(dafnet, state, hparams.edit_modules, where=str(path))
             return Checkpoint(dafnet, tuple(hparams.edit_modules), {"imported_from": path.name})
+        if hparams.fusion.kind != "running_mean":
+            raise ConfigError(
+                f"fusion.kind: {hparams.fusion.kind!r}; allowed: 'running_mean', which {path} in "
+                "the published format was trained with"
+            )
         dafnet = load_reference_checkpoint(
             path,
             shapes=[edit_module.shape for edit_module in modules],
@@ -82,7 +87,27 @@ def trained_dafnet(hparams: DAFNetHparams, model: nn.Module) -> Checkpoint:
             f"{path}: trained for the modules {list(checkpoint.edit_modules)}, "
             f"but edit_modules is {hparams.edit_modules}"
         )
+    _check_given(hparams, checkpoint.dafnet, path)
     return checkpoint
+
+
+def _check_given(hparams: DAFNetHparams, dafnet: DAFNet, path: Path) -> None:
+    """Refuse settings of the file that the checkpoint contradicts, rather than ignore them."""
+    trained = {
+        "network": dataclasses.asdict(dafnet.network_of(0).config),
+        "fusion": dataclasses.asdict(dafnet.fusion),
+    }
+    problems = [
+        f"{section}.{key}: {getattr(getattr(hparams, section), key)!r}; trained with {value!r}"
+        for section, values in trained.items()
+        for key, value in values.items()
+        if key in hparams.given.get(section, {})
+        and getattr(getattr(hparams, section), key) != value
+    ]
+    if "edit_bias" in hparams.given and hparams.edit_bias != dafnet.edit_bias:
+        problems.append(f"edit_bias: {hparams.edit_bias}; trained with {dafnet.edit_bias}")
+    if problems:
+        raise ConfigError(f"{path}: the checkpoint is of another kind: " + "; ".join(problems))
 
 
 def load_model(hparams: DAFNetTrainingHparams, device: torch.device) -> tuple[Any, Any]:

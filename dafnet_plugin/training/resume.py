@@ -72,12 +72,15 @@ def load_state(trainer: DAFNetTrainer, path: Path) -> None:
             + ", ".join(f"{k} ({theirs.get(k)!r} then, {ours.get(k)!r} now)" for k in differing)
             + ". Give the same config, or start anew without --resume"
         )
-    trainer.dafnet.load_state_dict(data["dafnet"])
-    trainer.optimiser.load_state_dict(data["optimiser"])
-    for name, value in data["curriculum"].items():
-        setattr(trainer.curriculum, name, value)
-    trainer.generator.set_state(data["generator"].cpu())
-    trainer.state = TrainingState(**data["state"])
+    try:
+        trainer.dafnet.load_state_dict(data["dafnet"])
+        trainer.optimiser.load_state_dict(data["optimiser"])
+        for name, value in data["curriculum"].items():
+            setattr(trainer.curriculum, name, value)
+        trainer.generator.set_state(data["generator"].cpu())
+        trainer.state = TrainingState(**data["state"])
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{path}: damaged training state: {error}") from error
 
 
 def _comparable(trainer: DAFNetTrainer) -> str:
@@ -87,9 +90,19 @@ def _comparable(trainer: DAFNetTrainer) -> str:
     for shown_only in ("silent", "log_interval", "tensorboard", "checkpoint_interval"):
         del config[shown_only]
     config["cases"] = {bank.name: _digest(bank) for bank in trainer.banks}
+    config["edited_weights"] = _weights_digest(trainer)
     validation = trainer.validation
     config["validation_cases"] = _digest(validation.bank) if validation else None
     return json.dumps(config, sort_keys=True)
+
+
+def _weights_digest(trainer: DAFNetTrainer) -> str:
+    """Tells whether the base model at the same path is still the same."""
+    digest = hashlib.sha256()
+    for edit_module in trainer.modules:
+        weight = edit_module.weight.detach().cpu().contiguous()
+        digest.update(weight.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def _digest(bank: CaseBank) -> str:

@@ -20,7 +20,7 @@ from dafnet_plugin.cases import EditCase
 from dafnet_plugin.devices import resolve_device
 from dafnet_plugin.editing.modules import find_edit_modules
 from dafnet_plugin.editing.statistics import key_moments
-from dafnet_plugin.errors import DataError, NumericalError
+from dafnet_plugin.errors import ConfigError, DataError, NumericalError
 from dafnet_plugin.hparams import DAFNetTrainingHparams
 from dafnet_plugin.tokens import Encoded, context_length, encode
 from dafnet_plugin.training.bank import CaseBank, build_bank
@@ -62,6 +62,7 @@ class DAFNetTrainer:
         resume: bool = False,
     ) -> None:
         self.config = config
+        _check_supported(config)
         self.device = resolve_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -148,13 +149,15 @@ class DAFNetTrainer:
     def _questions(self, bank: CaseBank, edited: list[int]) -> list[Question]:
         """What is asked of the model after the edits: probes of some of the edited cases."""
         config = self.config
-        cases = edited[: config.loss_cases]
+        # Any place of the sequence may be asked about: late edits have the longest past.
+        chosen = torch.randperm(len(edited), generator=self.generator)[: config.loss_cases]
+        cases = [edited[place] for place in chosen.tolist()]
         generality = [
             bank.generality[case][self._randint(len(bank.generality[case]))]
             for case in cases
             if bank.generality[case]
         ]
-        locality = bank.untouched_locality(cases, edited)
+        locality = [bank.locality[case][n] for case, n in bank.untouched(cases, edited)]
         plain = [self.text[self._randint(len(self.text))] for _ in range(8)] if config.ctext else []
         size = 128
         return [
@@ -304,6 +307,34 @@ class DAFNetTrainer:
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.autocast)
+
+
+def _check_supported(config: DAFNetTrainingHparams) -> None:
+    """Refuse keys that only EasyEdit's ``EditTrainer`` acts on, rather than ignore them."""
+    defaults = DAFNetTrainingHparams(config.model_name, config.edit_modules)
+    given = [
+        name for name in _EDIT_TRAINER_ONLY if getattr(config, name) != getattr(defaults, name)
+    ]
+    if given:
+        raise ConfigError(
+            "DAFNetTrainer does not act on "
+            + ", ".join(f"{name}: {getattr(config, name)!r}" for name in given)
+            + "; allowed: the default. Only EasyEdit's EditTrainer reads these keys"
+        )
+
+
+_EDIT_TRAINER_ONLY = (
+    "archive",
+    "cbase",
+    "debug",
+    "early_stop_key",
+    "early_stop_patience",
+    "eval_only",
+    "final_eval",
+    "save",
+    "train_base",
+    "val_steps",
+)
 
 
 def _name(config: DAFNetTrainingHparams) -> str:

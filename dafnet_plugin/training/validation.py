@@ -93,9 +93,10 @@ class SequentialValidation:
     def _score(self, cases: list[int]) -> tuple[list[float], list[float], list[float]]:
         requests = [self.bank.requests[case] for case in cases]
         generality = [text for case in cases for text in self.bank.generality[case]]
-        locality = [text for case in cases for text in self.bank.locality[case]]
-        before = [tokens for case in cases for tokens in self._before[case]]
-        after = self._predictions(locality)
+        # Probes about a subject that is edited in the same sequence need not stay.
+        kept = self.bank.untouched(cases, cases)
+        before = [self._before[case][number] for case, number in kept]
+        after = self._predictions([self.bank.locality[case][number] for case, number in kept])
         return (
             self._hits(requests),
             self._hits(generality),

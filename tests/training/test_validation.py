@@ -170,11 +170,8 @@ def test_a_locality_probe_about_an_edited_subject_need_not_stay() -> None:
     # The probe of case i is about the person of case i + 5.
     assert bank.asked_about[0] == [frozenset({5})]
     assert bank.asked_about[1] == [frozenset({6})] and bank.asked_about[4] == [frozenset()]
-    assert bank.untouched_locality([0, 1, 4], [0, 1, 4, 5]) == [
-        bank.locality[1][0],
-        bank.locality[4][0],
-    ]
-    assert len(bank.untouched_locality([0, 1, 4], [0, 1, 4])) == 3
+    assert bank.untouched([0, 1, 4], [0, 1, 4, 5]) == [(1, 0), (4, 0)]
+    assert len(bank.untouched([0, 1, 4], [0, 1, 4])) == 3
 
 
 def test_a_source_without_a_case_is_named() -> None:

@@ -97,8 +97,14 @@ def _prepare_tokenizer(tokenizer: Any, model_type: str, alg_name: str) -> None:
     tokenizer.padding_side = "right" if alg_name in _PADS_RIGHT else "left"
 
 
-def _keep(sequential_edit: bool | None, settings: dict[str, Any]) -> dict[str, Any]:
-    """Translate git's ``sequential_edit`` into the wheel's ``keep_original_weight``."""
+def _keep(editor: Any, sequential_edit: bool | None, settings: dict[str, Any]) -> dict[str, Any]:
+    """Translate git's ``sequential_edit`` into the wheel's ``keep_original_weight``.
+
+    The wheel's own methods keep the wheel's default, which accumulates; DAFNET has one default on
+    both versions, git's: each edit is undone.
+    """
+    if sequential_edit is None and editor.alg_name == "DAFNET":
+        sequential_edit = not settings.get("keep_original_weight", True)
     if sequential_edit is None:
         return settings
     return {**settings, "keep_original_weight": not sequential_edit}
@@ -111,7 +117,7 @@ def take_sequential_edit(module: ModuleType) -> None:
     def with_sequential(original: Any) -> Any:
         @functools.wraps(original)
         def edit(self: Any, *args: Any, sequential_edit: bool | None = None, **kwargs: Any) -> Any:
-            return original(self, *args, **_keep(sequential_edit, kwargs))
+            return original(self, *args, **_keep(self, sequential_edit, kwargs))
 
         return edit
 
@@ -130,7 +136,7 @@ def replace_batch_edit(module: ModuleType) -> None:
         rephrase_prompts: Sequence[str] | None = None,
         locality_inputs: Mapping[str, Any] | None = None,
         portability_inputs: Mapping[str, Any] | None = None,
-        keep_original_weight: bool = False,
+        keep_original_weight: bool | None = None,
         verbose: bool = True,
         sequential_edit: bool | None = None,
         **kwargs: Any,
@@ -163,7 +169,10 @@ def replace_batch_edit(module: ModuleType) -> None:
             kwargs.pop("locality_ground_truth", portability_inputs),
             **kwargs,
         )
-        keep = keep_original_weight if sequential_edit is None else not sequential_edit
+        given = (
+            {} if keep_original_weight is None else {"keep_original_weight": keep_original_weight}
+        )
+        keep = _keep(self, sequential_edit, given).get("keep_original_weight", False)
         generate = kwargs.get("test_generation", False)
 
         def measure(model: Any, request: Mapping[str, Any]) -> dict[str, Any]:

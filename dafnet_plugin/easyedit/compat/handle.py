@@ -101,13 +101,11 @@ def load() -> EasyEdit:
 
 
 def _check_unpatched(location: locate.Location) -> None:
-    import torch
-
-    if location.version == "wheel" and not torch.cuda.is_available():
+    if location.version == "wheel":
         raise EasyEditError(
             f"{locate.PACKAGE} was imported before dafnet_plugin, and this version of it "
-            f"({locate.WHEEL}) does not run without a GPU unless the plugin adapts it at import. "
-            "Import dafnet_plugin first."
+            f"({locate.WHEEL}) runs as documented only if the plugin adapts it at import. "
+            "Put `from dafnet_plugin import DAFNetHparams` before the first import of it."
         )
 
 

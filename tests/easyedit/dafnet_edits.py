@@ -70,6 +70,7 @@ def restored(bench: Bench) -> Report:
     editor = bench.editor()
     before = weights(editor.model)
     metrics, _, _ = editor.edit(**facts([0, 1, 2]), sequential_edit=False)
+    editor.edit(**facts([3]))  # the same by default, on both versions
     unchanged = changed(before, editor.model)
     editor.edit(**facts([2]), sequential_edit=True)
     single = same(editor.model, bench.reference([[2]]))
@@ -92,6 +93,7 @@ def batch(bench: Bench) -> Report:
     for name, accumulate in (("sequential", True), ("restored", False)):
         editor = bench.editor(batch_size=2)
         metrics, _, _ = editor.batch_edit(**facts([0, 1, 2]), sequential_edit=accumulate)
+        editor.batch_edit(**facts([3]))  # undone by default, on both versions
         expected = bench.reference([[0, 1], [2]] if accumulate else [])
         report[name] = {**scores(metrics), "as_expected": same(editor.model, expected)}
     editor = bench.editor(batch_size=2)

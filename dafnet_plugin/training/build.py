@@ -69,17 +69,17 @@ def trained_dafnet(hparams: DAFNetHparams, model: nn.Module) -> Checkpoint:
             dafnet = new_dafnet(hparams, modules)
             load_trainer_state(dafnet, state, hparams.edit_modules, where=str(path))
             return Checkpoint(dafnet, tuple(hparams.edit_modules), {"imported_from": path.name})
-        if hparams.fusion.kind != "running_mean":
-            raise ConfigError(
-                f"fusion.kind: {hparams.fusion.kind!r}; allowed: 'running_mean', which {path} in "
-                "the published format was trained with"
-            )
         dafnet = load_reference_checkpoint(
             path,
             shapes=[edit_module.shape for edit_module in modules],
             network=network_config(hparams),
             edit_bias=hparams.edit_bias,
         )
+        if hparams.fusion.kind != "running_mean":
+            raise ConfigError(
+                f"fusion.kind: {hparams.fusion.kind!r}; allowed: 'running_mean', which {path} in "
+                "the published format was trained with"
+            )
         return Checkpoint(dafnet, tuple(hparams.edit_modules), {"imported_from": path.name})
     checkpoint = load_checkpoint(path)
     if list(checkpoint.edit_modules) != hparams.edit_modules:
@@ -101,7 +101,8 @@ def _check_given(hparams: DAFNetHparams, dafnet: DAFNet, path: Path) -> None:
         f"{section}.{key}: {getattr(getattr(hparams, section), key)!r}; trained with {value!r}"
         for section, values in trained.items()
         for key, value in values.items()
-        if key in hparams.given.get(section, {})
+        if key not in ("edit_lr", "ridge")  # where training started; it has learned others
+        and key in hparams.given.get(section, {})
         and getattr(getattr(hparams, section), key) != value
     ]
     if "edit_bias" in hparams.given and hparams.edit_bias != dafnet.edit_bias:

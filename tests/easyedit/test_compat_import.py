@@ -170,7 +170,4 @@ def test_imported_before(cuda: bool, run_python: RunPython, tmp_path: Path) -> N
     (tmp_path / "torch.py").write_text(stub)
     code = f"import easyeditor; {LOAD}; import sys; print(len(compat.load().patches))"
     done = run_python("wheel", "-c", code, cwd=tmp_path)
-    if cuda:
-        assert done.stdout.strip() == "0", done.stderr
-    else:
-        assert "Import dafnet_plugin first" in done.stderr
+    assert "Put `from dafnet_plugin import DAFNetHparams` before" in done.stderr

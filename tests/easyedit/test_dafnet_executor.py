@@ -146,10 +146,12 @@ def test_two_archives_do_not_mix(setup: Setup, tmp_path: Path) -> None:
     back = setup.edit(0)
     before = weights(setup.model)
     with pytest.raises(ModelError, match=r"carries 1 DAFNet edits made with archive .*dafnet on"):
-        setup.edit(1, archive=str(other))
+        setup.edit(1, archive=str(other), fusion={"kind": "sum"})
     assert changed(before, setup.model) == []
     back()
-    setup.edit(1, archive=str(other))
+    with pytest.raises(ConfigError, match=r"fusion\.kind: 'least_squares'; trained with 'sum'"):
+        setup.edit(1, archive=str(other))
+    setup.edit(1, archive=str(other), fusion={"kind": "sum"})
 
 
 def test_tokenizer_without_pad_token(setup: Setup) -> None:

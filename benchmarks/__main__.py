@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.config import ROOT, BenchmarkConfig
-from dafnet_plugin.errors import DAFNetError, DataError
+from dafnet_plugin.cli import run_command
+from dafnet_plugin.errors import DataError
 
 DATA_DIR = ROOT.parent / "shared" / "data"
 EXAMPLES = """examples:
@@ -23,23 +23,7 @@ EXAMPLES = """examples:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand; what a user got wrong is one message on standard error and status 2."""
     options = _parser().parse_args(arguments)
-    # Two busy threads that spin while they wait slow each other down on small machines.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        return int(options.run(options))
-    except DAFNetError as error:
-        print(f"benchmarks {options.command}: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"benchmarks {options.command}: {where}{error.strerror or error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(
-            f"benchmarks {options.command}: interrupted; the same command goes on from here",
-            file=sys.stderr,
-        )
-        return 130
+    return run_command("benchmarks", options, "interrupted; the same command goes on from here")
 
 
 def _parser() -> argparse.ArgumentParser:

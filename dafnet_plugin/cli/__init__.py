@@ -33,17 +33,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         subparser.set_defaults(run=module.run)
     options = parser.parse_args(arguments)
     options.arguments = list(sys.argv[1:] if arguments is None else arguments)
+    return run_command("dafnet", options)
+
+
+def run_command(program: str, options: argparse.Namespace, interrupted: str = "interrupted") -> int:
+    """Run ``options.run``; an error a user can mend is one line on standard error.
+
+    Args:
+        program: what the line starts with, before the subcommand.
+        interrupted: what is said after Ctrl-C.
+
+    Returns:
+        the exit status: the subcommand's, 2 after an error, 130 after Ctrl-C.
+    """
     # Two busy threads that spin while they wait slow each other down on small machines.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    where = f"{program} {options.command}"
     try:
         return int(options.run(options))
     except DAFNetError as error:
-        print(f"dafnet {options.command}: {error}", file=sys.stderr)
+        print(f"{where}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"dafnet {options.command}: {where}{error.strerror or error}", file=sys.stderr)
+        file = f"{error.filename}: " if error.filename else ""
+        print(f"{where}: {file}{error.strerror or error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"dafnet {options.command}: interrupted", file=sys.stderr)
+        print(f"{where}: {interrupted}", file=sys.stderr)
         return 130

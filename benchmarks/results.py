@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gzip
 import json
 import os
 from dataclasses import dataclass, field
@@ -15,28 +16,48 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dafnet_plugin.errors import DataError
+from dafnet_plugin.files import atomic_path
 
-SCHEMA = 1
-"""Version of the fields of :class:`Result`."""
+SCHEMA = 2
+"""Version of the fields of :class:`Result`. Version 1 had fewer of them and is still read."""
+
+KINDS = ("reliability", "generality", "locality")
 
 
 @dataclass(frozen=True)
 class Result:
     """What one sequence of edits with one method came to.
 
+    Scores are shares from 0 to 1; None stands for "not measured", or for a data set that has no
+    such probe. ``before_``: the unedited model; ``immediate_``: each edit right after it was made,
+    averaged; ``final_``: the same edits after the last one.
+
     Attributes:
         method: ``alg_name`` in EasyEdit; ``variant`` tells several entries of it apart.
-        model: family of the base model; ``dataset`` the source of the facts.
+        model: name of the base model; ``dataset`` of the facts.
         num_edits: edits of the sequence; ``sequence`` counts the sequences of that length.
         seed: of facts, base model and choice of sequences.
         config_hash: of all that the scores depend on; a line whose hash is still the same is not
             computed again.
         status: ``"failed"`` lines have an ``error`` and no scores.
-        immediate_reliability, immediate_generality, immediate_locality: 0 to 1, of each edit
-            right after it was made, averaged.
-        final_reliability, final_generality, final_locality: of the same edits after the last one.
         retention: final over immediate reliability; None if nothing was learnt.
-        seconds_per_edit: mean, by the wall clock, without scoring.
+        criteria: of portability, by name: ``before``, ``immediate``, ``final`` (mean over cases),
+            ``cases`` (that have a test which counts), ``excluded`` (tests whose condition the
+            unedited model fails).
+        forgetting: mean scores of edits that were followed by ``followed`` others, as
+            ``{followed, edits, reliability, generality, locality}`` (``edits``: how many were
+            averaged), by rising ``followed``; 0 is right after the edit.
+        perplexity_before, perplexity_after: of held-out text, per token.
+        kl: mean KL divergence of the edited from the unedited model there, in nats a token.
+        unrelated_before, unrelated_after: accuracy on facts that no edit is about.
+        fluency_before, fluency_after: n-gram entropy of generated text, in bits.
+        weight_change: Frobenius norm of the change of all weights over that of the weights.
+        seconds_per_edit: mean, by the wall clock, without scoring; ``seconds_growth``: mean of
+            the last tenth of the edits over that of the first tenth, None below 20 edits.
+        peak_memory_mb: of the process (or of the accelerator) while editing, in MiB;
+            ``memory_mb`` before the first edit.
+        training_seconds: meta-training; None for a method without.
+        stored_mb: what must be kept to serve the edited model beside the base model, in MiB.
         versions: of what computed it; ``machine``: on what.
         command: the command line; ``time``: when, in UTC.
     """
@@ -51,14 +72,34 @@ class Result:
     config_hash: str
     status: Literal["ok", "failed"]
     error: str | None = None
+    before_reliability: float | None = None
+    before_generality: float | None = None
+    before_portability: float | None = None
     immediate_reliability: float | None = None
     immediate_generality: float | None = None
     immediate_locality: float | None = None
+    immediate_portability: float | None = None
     final_reliability: float | None = None
     final_generality: float | None = None
     final_locality: float | None = None
+    final_portability: float | None = None
     retention: float | None = None
+    criteria: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    forgetting: list[dict[str, float | None]] = field(default_factory=list)
+    perplexity_before: float | None = None
+    perplexity_after: float | None = None
+    kl: float | None = None
+    unrelated_before: float | None = None
+    unrelated_after: float | None = None
+    fluency_before: float | None = None
+    fluency_after: float | None = None
+    weight_change: float | None = None
     seconds_per_edit: float | None = None
+    seconds_growth: float | None = None
+    memory_mb: float | None = None
+    peak_memory_mb: float | None = None
+    training_seconds: float | None = None
+    stored_mb: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     command: str = ""
@@ -71,10 +112,105 @@ class Result:
         return f"{self.method}-{self.variant}" if self.variant else self.method
 
     @property
+    def average(self) -> float | None:
+        """Mean of final reliability, generality and locality, of those there are."""
+        known = [v for kind in KINDS if (v := getattr(self, f"final_{kind}")) is not None]
+        return sum(known) / len(known) if known else None
+
+    @property
+    def cell(self) -> tuple[str, str, int, str]:
+        """Data set, model, seed and label: what runs in one process."""
+        return self.dataset, self.model, self.seed, self.label
+
+    @property
     def key(self) -> tuple[str, str, int, str, int, int]:
         """What was run: a later line with the same key replaces an earlier one."""
-        place = self.dataset, self.model, self.seed
-        return (*place, self.label, self.num_edits, self.sequence)
+        return (*self.cell, self.num_edits, self.sequence)
+
+
+@dataclass(frozen=True)
+class CaseDetail:
+    """One edit of a sequence.
+
+    Attributes:
+        case_id: of the case; ``position`` of its edit in the sequence, from 0.
+        immediate, final: by kind (reliability, generality, locality, portability); None where
+            there is no such probe.
+        seconds: of its edit.
+    """
+
+    case_id: str
+    position: int
+    immediate: dict[str, float | None]
+    final: dict[str, float | None]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """What the model says, greedily, to one prompt.
+
+    Attributes:
+        kind: ``reliability``, ``generality``, ``locality`` or a criterion of portability.
+        wanted: the answer expected.
+        before, immediate, final: continuations by the unedited model, right after the edit and
+            after the last edit.
+    """
+
+    case_id: str
+    kind: str
+    prompt: str
+    wanted: str
+    before: str
+    immediate: str
+    final: str
+
+
+@dataclass(frozen=True)
+class Details:
+    """What stands beside a line of results, case by case.
+
+    Attributes:
+        config_hash: of the line it belongs to.
+        cases: in the order of the edits.
+        examples: of the first few cases.
+    """
+
+    config_hash: str
+    cases: list[CaseDetail]
+    examples: list[Example] = field(default_factory=list)
+
+
+def details_path(out: str | Path, result: Result) -> Path:
+    """Where the details of a line are, below the folder of ``results.jsonl``."""
+    place = Path(out) / "details" / result.dataset / result.model / f"seed-{result.seed}"
+    return place / result.label / f"{result.num_edits}-{result.sequence}.json.gz"
+
+
+def write_details(path: str | Path, details: Details) -> None:
+    """Write details atomically; the same details give the same bytes."""
+    data = json.dumps(dataclasses.asdict(details), ensure_ascii=False, separators=(",", ":"))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(gzip.compress(data.encode(), mtime=0))
+
+
+def read_details(path: str | Path) -> Details | None:
+    """Read what :func:`write_details` wrote; None if there is no such file.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    try:
+        data = json.loads(gzip.decompress(Path(path).read_bytes()))
+        return Details(
+            config_hash=data["config_hash"],
+            cases=[CaseDetail(**case) for case in data["cases"]],
+            examples=[Example(**example) for example in data["examples"]],
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path}: not the details of a result: {error!r}") from error
 
 
 def append_result(path: str | Path, result: Result) -> None:
@@ -113,10 +249,13 @@ def read_results(path: str | Path) -> list[Result]:
             continue
         try:
             data = json.loads(line)
-            if data["schema"] != SCHEMA:
-                raise DataError(f"{path}: line {number}: schema {data['schema']}, not {SCHEMA}")
+            if data["schema"] not in range(1, SCHEMA + 1):
+                raise DataError(
+                    f"{path}: line {number}: schema {data['schema']}; allowed: 1 to {SCHEMA}"
+                )
             # Fields that a later version of this schema adds are left out.
-            result = Result(**{key: value for key, value in data.items() if key in names})
+            known = {key: value for key, value in data.items() if key in names}
+            result = Result(**(known | {"schema": SCHEMA}))
         except (json.JSONDecodeError, TypeError, KeyError) as error:
             raise DataError(f"{path}: line {number}: not a result: {error!r}") from error
         newest[result.key] = result

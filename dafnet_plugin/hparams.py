@@ -47,6 +47,21 @@ class FusionSection:
 
 
 @dataclass
+class ConsolidationSection:
+    """``consolidation:``, see :class:`dafnet_plugin.editing.consolidation.ConsolidationConfig`."""
+
+    start: int = 64
+    growth: float = 1.25
+    steps: int = 8
+    texts: int = 2048
+    rate: float = 0.7
+    momentum: float = 0.5
+    locality: float = 2.0
+    damping: float = 0.01
+    autocast: bool = True
+
+
+@dataclass
 class _ModelKeys(YamlConfig):
     """What editing and meta-training both need to know.
 
@@ -142,6 +157,23 @@ class DAFNetHparams(_ModelKeys):
     ``archive`` is a checkpoint directory written by training, or a published ``.pt`` file; for
     the latter ``network`` and ``fusion`` say what it was trained with.
     """
+
+    consolidation: ConsolidationSection = field(default_factory=ConsolidationSection)
+
+    def problems(self) -> list[str]:
+        """See :meth:`YamlConfig.problems`."""
+        found = super().problems()
+        section = self.consolidation
+        found += not_positive(section, ["steps", "texts", "rate", "damping"], "consolidation.")
+        for name, allowed, fits in (
+            ("start", "0 (never) or more", section.start >= 0),
+            ("growth", "above 1", section.growth > 1),
+            ("momentum", "0 or more, below 1", 0 <= section.momentum < 1),
+            ("locality", "0 or more", section.locality >= 0),
+        ):
+            if not fits:
+                found.append(f"consolidation.{name}: {getattr(section, name)}; allowed: {allowed}")
+        return found
 
 
 DAFNetHyperParams = DAFNetHparams

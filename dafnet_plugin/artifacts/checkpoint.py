@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from dafnet_plugin.editing.fusion import FusionConfig
 from dafnet_plugin.errors import CheckpointError, DataError
 from dafnet_plugin.files import atomic_path, read_json, sha256, write_json
 from dafnet_plugin.network import NetworkConfig
+from dafnet_plugin.tokens import Encoded
 
 FORMAT = 1
 WEIGHTS, CONFIG = "dafnet.safetensors", "dafnet.json"
+REPLAY = ("replay.ids", "replay.lengths", "replay.target_starts")
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,13 @@ class Checkpoint:
         dafnet: the trained network.
         edit_modules: names of the modules it edits, in order.
         training: what is known of its training (data, seed, steps, scores).
+        replay: tokens of text that edits shall leave alone, for consolidation.
     """
 
     dafnet: DAFNet
     edit_modules: tuple[str, ...]
     training: dict[str, Any]
+    replay: tuple[Encoded, ...] = ()
 
 
 def save_checkpoint(checkpoint: Checkpoint, directory: str | os.PathLike[str]) -> None:
@@ -49,6 +53,7 @@ def save_checkpoint(checkpoint: Checkpoint, directory: str | os.PathLike[str]) -
     directory = Path(directory)
     dafnet = checkpoint.dafnet
     tensors = {name: t.detach().cpu().contiguous() for name, t in dafnet.state_dict().items()}
+    tensors |= _replay_tensors(checkpoint.replay)
     with atomic_path(directory / WEIGHTS) as weights, atomic_path(directory / CONFIG) as config:
         weights.write_bytes(save(tensors))
         write_json(
@@ -92,13 +97,15 @@ def load_checkpoint(directory: str | os.PathLike[str]) -> Checkpoint:
             FusionConfig(**config["fusion"]),
             config["edit_bias"],
         )
-        dafnet.load_state_dict(load_file(directory / WEIGHTS))
+        tensors = load_file(directory / WEIGHTS)
+        replay = _replay_of([tensors.pop(name) for name in REPLAY if name in tensors])
+        dafnet.load_state_dict(tensors)
         if config["weights_sha256"] != sha256(directory / WEIGHTS):
             raise CheckpointError(
                 f"{directory}: {WEIGHTS} is damaged, or is not the file that {CONFIG} was written "
                 "with; restore both from the same training, or train again"
             )
-        return Checkpoint(dafnet, tuple(config["edit_modules"]), config["training"])
+        return Checkpoint(dafnet, tuple(config["edit_modules"]), config["training"], replay)
     except KeyError as error:
         raise CheckpointError(f"{directory / CONFIG}: damaged: {error} is missing") from error
     except (TypeError, ValueError, DataError, SafetensorError, RuntimeError) as error:
@@ -153,6 +160,24 @@ def _load_network(dafnet: DAFNet, number: int, state: dict[str, torch.Tensor], w
         dafnet.network_of(number).load_state_dict(network_state_from_reference(state))
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise CheckpointError(f"{where} does not fit `network`: {error}") from error
+
+
+def _replay_tensors(replay: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+    """Token ids of all texts in a row, each text's length, and where its target starts."""
+    columns = (
+        [token for text in replay for token in text.ids],
+        [len(text.ids) for text in replay],
+        [text.target_start for text in replay],
+    )
+    return {name: torch.tensor(column, dtype=torch.int32) for name, column in zip(REPLAY, columns)}
+
+
+def _replay_of(columns: Sequence[torch.Tensor]) -> tuple[Encoded, ...]:
+    if not columns:
+        return ()  # checkpoints had none at first
+    ids, lengths, starts = columns
+    texts = ids.split(lengths.tolist())
+    return tuple(Encoded(tuple(t.tolist()), s) for t, s in zip(texts, starts.tolist(), strict=True))
 
 
 def versions() -> dict[str, str]:

@@ -34,11 +34,10 @@ def run(options: argparse.Namespace) -> int:
 
     from dafnet_plugin.cases import EditRequest, read_cases
     from dafnet_plugin.devices import resolve_device
-    from dafnet_plugin.editing.editor import DAFNetEditor
     from dafnet_plugin.errors import ConfigError, DataError
     from dafnet_plugin.hparams import DAFNetHparams
     from dafnet_plugin.tokens import context_length, encode
-    from dafnet_plugin.training.build import trained_dafnet
+    from dafnet_plugin.training.build import build_editor
 
     if (options.prompt is None) != (options.target is None):
         raise ConfigError("--prompt and --target go together")
@@ -63,14 +62,7 @@ def run(options: argparse.Namespace) -> int:
             f"model_name: {hparams.model_name!r} cannot be loaded: {error}"
         ) from error
     model = model.to(resolve_device(hparams.device)).eval()
-    checkpoint = trained_dafnet(hparams, model)
-    editor = DAFNetEditor(
-        model,
-        tokenizer,
-        checkpoint.dafnet,
-        checkpoint.edit_modules,
-        batch_size=hparams.signal_batch_size,
-    )
+    editor = build_editor(hparams, model, tokenizer)
 
     @torch.no_grad()
     def answer(request: EditRequest) -> str:

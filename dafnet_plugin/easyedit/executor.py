@@ -18,7 +18,7 @@ from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.modules import find_edit_modules
 from dafnet_plugin.errors import DataError, ModelError
 from dafnet_plugin.hparams import DAFNetHparams
-from dafnet_plugin.training.build import trained_dafnet
+from dafnet_plugin.training.build import build_editor
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,7 @@ class DAFNetExecutor:
         if held is not None and known and (held.source, held.stamp) == (source, stamp):
             return held
         find_edit_modules(model, hparams.edit_modules)  # what does not exist is told first
-        checkpoint = trained_dafnet(hparams, model)
-        editor = DAFNetEditor(
-            _weak(model),
-            tok,
-            checkpoint.dafnet,
-            checkpoint.edit_modules,
-            batch_size=hparams.signal_batch_size,
-        )
+        editor = build_editor(hparams, _weak(model), tok)
         self._held[model] = _Held(source, stamp, editor)
         return self._held[model]
 
@@ -140,7 +133,7 @@ def _stamp(hparams: DAFNetHparams) -> tuple[object, ...]:
         state = (path / WEIGHTS if path.is_dir() else path).stat()
     except OSError:
         return (None,)
-    settings = repr((hparams.network, hparams.fusion, hparams.edit_bias))
+    settings = repr((hparams.network, hparams.fusion, hparams.consolidation, hparams.edit_bias))
     return state.st_mtime_ns, state.st_size, settings
 
 

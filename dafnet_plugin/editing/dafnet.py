@@ -101,6 +101,11 @@ class DAFNet(nn.Module):
         for number, moment in enumerate(key_moments):
             getattr(self, f"key_moment_{number}").copy_(moment)
 
+    @property
+    def key_moments(self) -> list[Tensor]:
+        """What :meth:`preserve` set."""
+        return [getattr(self, f"key_moment_{number}") for number in range(len(self.shapes))]
+
     def whitener(self, number: int) -> Tensor:
         """[d_in, d_in], see :func:`dafnet_plugin.editing.fusion.whitener`; computed once."""
         moment = getattr(self, f"key_moment_{number}")

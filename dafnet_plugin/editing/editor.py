@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from dafnet_plugin.cases import EditRequest
+from dafnet_plugin.editing.consolidation import Consolidation, consolidate
 from dafnet_plugin.editing.dafnet import DAFNet, SequenceState
 from dafnet_plugin.editing.modules import EditModule, find_edit_modules, swapped_weights
 from dafnet_plugin.editing.signals import Signal, capture
 from dafnet_plugin.errors import CheckpointError, ConfigError, ModelError, NumericalError
-from dafnet_plugin.tokens import context_length, encode, pad_id_of
+from dafnet_plugin.tokens import Encoded, context_length, encode, pad_id_of
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class DAFNetEditor:
         dafnet: a trained DAFNet.
         edit_modules: names of the modules that DAFNet was trained for, in order.
         batch_size: edits per forward pass when signals are taken.
+        consolidation: how to go over a growing sequence again; None for never.
 
     Raises:
         ModelError: a module is missing or not linear.
@@ -85,6 +87,7 @@ class DAFNetEditor:
         edit_modules: Sequence[str],
         *,
         batch_size: int = 8,
+        consolidation: Consolidation | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
@@ -92,6 +95,7 @@ class DAFNetEditor:
         check_shapes(self.modules, dafnet)
         self.dafnet = dafnet.eval().to(self.modules[0].weight.device)
         self.batch_size = batch_size
+        self.consolidation = consolidation
         self.parameter_names, self._parameters = self._edited_parameters()
         self._originals = [parameter.detach().clone() for parameter in self._parameters]
         for name, original in zip(self.parameter_names, self._originals, strict=True):
@@ -123,29 +127,65 @@ class DAFNetEditor:
         self.synchronise()
         before = WeightsCopy(self, self._now)
         if requests:
-            state = self.dafnet(self.signals(requests), self._now.state)
-            after = Snapshot(state, (*self._now.requests, *requests))
+            after = self._extended(self._now, requests)
             self._check_finite(after)
             self._set(after)
         # Only now: after a failed edit, weights read before it are still to be recognised.
         self._lent = None
         return before
 
+    def _extended(self, snapshot: Snapshot, requests: Sequence[EditRequest]) -> Snapshot:
+        """A snapshot with more edits, consolidated wherever the sequence becomes due."""
+        rest = list(requests)
+        while rest:
+            made = len(snapshot.requests)
+            due = self.consolidation.until(made) if self.consolidation else None
+            part = rest[:due]
+            rest = rest[len(part) :]
+            state = self.dafnet(self.signals(part), snapshot.state)
+            snapshot = Snapshot(state, (*snapshot.requests, *part))
+            if self.consolidation and len(part) == due:
+                snapshot = self._consolidated(snapshot, self.consolidation)
+        return snapshot
+
+    def _consolidated(self, snapshot: Snapshot, consolidation: Consolidation) -> Snapshot:
+        state = snapshot.state
+        assert state is not None  # there is at least one edit
+        # A prompt that was edited again has its last target.
+        last = {request.prompt: request for request in snapshot.requests}
+        with swapped_weights(self._parameters, self._originals):
+            changes = consolidate(
+                self.model,
+                self.modules,
+                [update.weight for update in state.updates],
+                self._encoded(list(last.values())),
+                self.dafnet.key_moments,
+                consolidation,
+                pad_id=pad_id_of(self.tokenizer),
+            )
+        updates = tuple(
+            replace(update, weight=change)
+            for update, change in zip(state.updates, changes, strict=True)
+        )
+        return replace(snapshot, state=replace(state, updates=updates))
+
     def signals(self, requests: Sequence[EditRequest]) -> list[Signal]:
         """Gradient signals of requests on the unedited model, one a module."""
-        encoded = encode(
-            self.tokenizer,
-            [(request.prompt, request.target_new) for request in requests],
-            context_length(self.model),
-        )
         with swapped_weights(self._parameters, self._originals):
             return capture(
                 self.model,
                 self.modules,
-                encoded,
+                self._encoded(requests),
                 pad_id=pad_id_of(self.tokenizer),
                 batch_size=self.batch_size,
             )
+
+    def _encoded(self, requests: Sequence[EditRequest]) -> list[Encoded]:
+        return encode(
+            self.tokenizer,
+            [(request.prompt, request.target_new) for request in requests],
+            context_length(self.model),
+        )
 
     # -- going back ---------------------------------------------------------------------------
 
@@ -172,7 +212,14 @@ class DAFNetEditor:
     def fork(self, model: nn.Module) -> DAFNetEditor:
         """An editor of the same edits for a copy of the model."""
         names = [edit_module.name for edit_module in self.modules]
-        twin = DAFNetEditor(model, self.tokenizer, self.dafnet, names, batch_size=self.batch_size)
+        twin = DAFNetEditor(
+            model,
+            self.tokenizer,
+            self.dafnet,
+            names,
+            batch_size=self.batch_size,
+            consolidation=self.consolidation,
+        )
         twin._originals, twin._now = self._originals, self._now
         return twin
 

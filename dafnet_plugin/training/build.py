@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,16 @@ from dafnet_plugin.artifacts.checkpoint import (
     load_reference_checkpoint,
 )
 from dafnet_plugin.artifacts.trainer_archive import load_trainer_state, read_trainer_archive
+from dafnet_plugin.editing.consolidation import Consolidation, ConsolidationConfig
 from dafnet_plugin.editing.dafnet import DAFNet
+from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.fusion import FusionConfig
 from dafnet_plugin.editing.modules import EditModule, find_edit_modules
 from dafnet_plugin.errors import CheckpointError, ConfigError
 from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
 from dafnet_plugin.network import NetworkConfig
+
+logger = logging.getLogger(__name__)
 
 
 def network_config(hparams: DAFNetHparams | DAFNetTrainingHparams) -> NetworkConfig:
@@ -43,6 +48,37 @@ def new_dafnet(
         network_config(hparams),
         fusion_config(hparams),
         hparams.edit_bias,
+    )
+
+
+def build_editor(hparams: DAFNetHparams, model: nn.Module, tokenizer: Any) -> DAFNetEditor:
+    """An editor with the trained DAFNet that ``archive`` names.
+
+    Raises:
+        ConfigError, CheckpointError, ModelError: see :func:`trained_dafnet` and the editor;
+            or ``consolidation`` is asked for, and the archive has no text to do it with.
+    """
+    checkpoint = trained_dafnet(hparams, model)
+    config = ConsolidationConfig(**dataclasses.asdict(hparams.consolidation))
+    consolidation = None
+    if config.start and checkpoint.replay:
+        consolidation = Consolidation(config, checkpoint.replay)
+    elif config.start and "consolidation" in hparams.given:
+        raise ConfigError(
+            f"consolidation.start: {config.start}; allowed: 0, since {hparams.archive} has no "
+            "text to be preserved (only `dafnet train` with least_squares keeps some)"
+        )
+    elif config.start and checkpoint.dafnet.fusion.kind == "least_squares":
+        logger.warning(
+            "%s keeps no text to be preserved: long sequences are not consolidated", hparams.archive
+        )
+    return DAFNetEditor(
+        model,
+        tokenizer,
+        checkpoint.dafnet,
+        checkpoint.edit_modules,
+        batch_size=hparams.signal_batch_size,
+        consolidation=consolidation,
     )
 
 

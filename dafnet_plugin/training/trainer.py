@@ -19,6 +19,7 @@ from dafnet_plugin.artifacts.checkpoint import Checkpoint, load_checkpoint, save
 from dafnet_plugin.cases import EditCase
 from dafnet_plugin.devices import resolve_device
 from dafnet_plugin.editing.modules import find_edit_modules
+from dafnet_plugin.editing.objective import Question
 from dafnet_plugin.editing.statistics import key_moments
 from dafnet_plugin.errors import ConfigError, DataError, NumericalError
 from dafnet_plugin.hparams import DAFNetTrainingHparams
@@ -30,7 +31,7 @@ from dafnet_plugin.training.interrupt import deferred_interrupt
 from dafnet_plugin.training.reporting import Reporter
 from dafnet_plugin.training.resume import TrainingState, load_state, save_state
 from dafnet_plugin.training.sources import cases_of, hold_out
-from dafnet_plugin.training.step import Question, meta_step
+from dafnet_plugin.training.step import meta_step
 from dafnet_plugin.training.text import encode_texts, read_texts, true_statements
 from dafnet_plugin.training.validation import Scores, SequentialValidation
 
@@ -285,7 +286,8 @@ class DAFNetTrainer:
             "config": self.config.to_dict() | {"model_name": _name(self.config)},
         }
         names = tuple(edit_module.name for edit_module in self.modules)
-        save_checkpoint(Checkpoint(self.dafnet, names, training), self.directory)
+        replay = tuple(self.text) if self.config.fusion.kind == "least_squares" else ()
+        save_checkpoint(Checkpoint(self.dafnet, names, training, replay), self.directory)
 
     # -- small things -------------------------------------------------------------------------
 

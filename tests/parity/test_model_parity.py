@@ -16,9 +16,10 @@ from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.editor import DAFNetEditor, Snapshot
 from dafnet_plugin.editing.fusion import FusionConfig
 from dafnet_plugin.editing.modules import find_edit_modules
+from dafnet_plugin.editing.objective import Question
 from dafnet_plugin.editing.signals import capture_batch, concatenate
 from dafnet_plugin.tokens import IGNORED, TokenBatch
-from dafnet_plugin.training.step import Question, meta_step
+from dafnet_plugin.training.step import meta_step
 from tests.parity.conftest import Golden, golden_dirs, network_config
 
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}

@@ -13,12 +13,13 @@ from torch.func import functional_call
 from torch.testing import assert_close
 
 from dafnet_plugin.editing.dafnet import DAFNet
+from dafnet_plugin.editing.losses import locality_kl, target_nll
 from dafnet_plugin.editing.modules import EditModule, find_edit_modules
+from dafnet_plugin.editing.objective import Question
 from dafnet_plugin.editing.signals import Signal, capture
 from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.tokens import collate, encode
-from dafnet_plugin.training.losses import locality_kl, target_nll
-from dafnet_plugin.training.step import Question, meta_step
+from dafnet_plugin.training.step import meta_step
 from tests.helpers import FAMILIES, MODULES, bits, cases, dafnet_for, model, tokenizer
 
 

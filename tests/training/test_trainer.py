@@ -13,8 +13,8 @@ import torch
 import dafnet_plugin.training.trainer as trainer_module
 from dafnet_plugin.artifacts.checkpoint import load_checkpoint
 from dafnet_plugin.cases import EditCase, EditRequest
+from dafnet_plugin.editing.objective import Question
 from dafnet_plugin.errors import ConfigError, DataError, ModelError, NumericalError
-from dafnet_plugin.training.step import Question
 from dafnet_plugin.training.trainer import DAFNetTrainer
 from dafnet_plugin.training.validation import Scores
 from tests.helpers import FAMILIES, bits, cases, model, training_config

@@ -1,4 +1,4 @@
-"""The losses of meta-training (paper section 3.4)."""
+"""The losses of meta-training (paper section 3.4), and of consolidation."""
 
 from __future__ import annotations
 

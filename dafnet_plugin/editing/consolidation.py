@@ -1,0 +1,160 @@
+"""Consolidation: going over a growing sequence of edits again, now and then.
+
+Least squares realises the change that the network proposes for each edit at that edit's own keys.
+Once there are more keys than a key has dimensions, not all proposals can be had at once, and the
+proposals, made on the unedited model, do not know which of them matter. So when a sequence has
+grown by a quarter, say, the edits made so far and some of the text to be preserved are gone over
+again: a few steps on the loss of meta-training (edits shall hold, the rest stay), taken in the
+weight change itself. Each step is preconditioned with the second moment of all those keys, as
+least squares is, which takes a few steps where plain gradients need hundreds.
+
+Each edit is gone over a bounded number of times on average, whatever the length of the sequence.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dafnet_plugin.editing.modules import EditModule, model_device
+from dafnet_plugin.editing.objective import Question, losses_and_gradients
+from dafnet_plugin.editing.statistics import key_moments
+from dafnet_plugin.tokens import Encoded, TokenBatch, collate
+
+
+@dataclass(frozen=True)
+class ConsolidationConfig:
+    """When a sequence is gone over again, and how.
+
+    Attributes:
+        start: edits after which it is done for the first time; 0 for never.
+        growth: it is done again whenever the sequence is so many times as long.
+        steps: of each time.
+        texts: edits, and as many texts to be preserved, that one step looks at, at most.
+        rate: of the first step; it falls to a tenth.
+        momentum: share of a step that the next one repeats.
+        locality: weight of the preserved text (KL, nats) beside the edits (NLL, nats).
+        damping: share of its mean diagonal that is added to the second moment of the keys.
+        autocast: run the model in bfloat16 meanwhile.
+    """
+
+    start: int = 64
+    growth: float = 1.25
+    steps: int = 8
+    texts: int = 2048
+    rate: float = 0.7
+    momentum: float = 0.5
+    locality: float = 2.0
+    damping: float = 0.01
+    autocast: bool = True
+
+
+@dataclass(frozen=True)
+class Consolidation:
+    """How to consolidate, and with what.
+
+    Attributes:
+        replay: text whose predictions shall stay, of the kind that the key moments were taken of.
+    """
+
+    config: ConsolidationConfig
+    replay: tuple[Encoded, ...]
+
+    def until(self, edits: int) -> int | None:
+        """Edits still to be made until the sequence is due; None if it never is.
+
+        Depends on the number of edits only, not on the calls in which they came.
+        """
+        if not self.config.start:
+            return None
+        due = self.config.start
+        while due <= edits:
+            due = max(due + 1, math.ceil(due * self.config.growth))
+        return due - edits
+
+
+def consolidate(
+    model: nn.Module,
+    modules: Sequence[EditModule],
+    changes: Sequence[Tensor],
+    edits: Sequence[Encoded],
+    preserved_moments: Sequence[Tensor],
+    consolidation: Consolidation,
+    *,
+    pad_id: int,
+    batch_size: int = 128,
+) -> list[Tensor]:
+    """Improve weight changes on the edits they are for; the same inputs give the same changes.
+
+    Args:
+        model: its edited modules hold their *unedited* weights.
+        changes: [d_in, d_out], one a module.
+        edits: all edits of the sequence.
+        preserved_moments: [d_in, d_in], one a module: mean of ``x x^T`` over preserved text.
+        batch_size: texts of a forward pass.
+
+    Returns:
+        the new changes; the old ones if the steps did not lower the loss.
+
+    Raises:
+        NumericalError: a loss or a gradient is not finite.
+    """
+    config, device = consolidation.config, model_device(model)
+    rng = random.Random(len(edits))
+
+    def batches(texts: Sequence[Encoded]) -> list[TokenBatch]:
+        ordered = sorted(texts, key=lambda text: len(text.ids))  # to spare padding
+        parts = [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
+        return [collate(part, pad_id).to(device) for part in parts]
+
+    def questions() -> list[Question]:
+        return [
+            Question(name, batch, weight, compares)
+            for name, texts, weight, compares in (
+                ("reliability", edits, 1.0, False),
+                ("locality", consolidation.replay, config.locality, True),
+            )
+            for batch in batches(rng.sample(list(texts), min(config.texts, len(texts))))
+        ]
+
+    def ask(now: Sequence[Tensor], asked: Sequence[Question]) -> tuple[float, list[Tensor]]:
+        stored = [m.stored(change) for m, change in zip(modules, now, strict=True)]
+        losses, gradients = losses_and_gradients(
+            model,
+            [m.weight for m in modules],
+            stored,
+            asked,
+            lambda: torch.autocast(device.type, torch.bfloat16, enabled=config.autocast),
+        )
+        return losses["total"], [m.stored(g) for m, g in zip(modules, gradients, strict=True)]
+
+    factors = [
+        _damped_factor(edited + preserved.to(edited), config.damping)
+        for edited, preserved in zip(
+            key_moments(model, modules, batches(edits)), preserved_moments, strict=True
+        )
+    ]
+    now, steps = list(changes), [torch.zeros_like(change) for change in changes]
+    at_first = questions()
+    before, gradients = ask(now, at_first)
+    for number in range(config.steps):
+        if number:
+            _, gradients = ask(now, questions())
+        rate = config.rate * (1 - 0.9 * number / config.steps)
+        for index, gradient in enumerate(gradients):
+            direction = torch.cholesky_solve(gradient.to(now[index]), factors[index])
+            steps[index] = config.momentum * steps[index] + direction
+            now[index] = now[index] - rate * steps[index]
+    after, _ = ask(now, at_first)
+    return now if after < before else list(changes)
+
+
+def _damped_factor(moment: Tensor, damping: float) -> Tensor:
+    """Cholesky factor of a second moment with a share of its mean diagonal added."""
+    eye = torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
+    return torch.linalg.cholesky(moment + damping * moment.diagonal().mean() * eye)

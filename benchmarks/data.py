@@ -1,23 +1,131 @@
-"""The facts of a benchmark: cases, text, and a base model that knows them."""
+"""The facts of a benchmark as files, and a base model that knows them."""
 
 from __future__ import annotations
 
 import json
-import random
-import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from benchmarks.config import BenchmarkConfig
-from dafnet_plugin.cases import EditCase, read_cases, write_cases
-from dafnet_plugin.data import counterfact, tinyworld
-from dafnet_plugin.data.base_model import BaseModelReport, train_base_model
-from dafnet_plugin.data.pararel import build_pararel
-from dafnet_plugin.errors import ConfigError, DataError
-from dafnet_plugin.files import sha256, write_text
+from benchmarks.sources import SOURCES, Task, World
+from dafnet_plugin.cases import write_cases
+from dafnet_plugin.data.base_model import (
+    FAMILIES,
+    SIZES,
+    BaseModelConfig,
+    BaseModelReport,
+    resized,
+    train_base_model,
+)
+from dafnet_plugin.data.statements import Statement
+from dafnet_plugin.errors import ConfigError, did_you_mean
+from dafnet_plugin.files import write_json, write_text
 
-Statements = Sequence[tuple[str, str]]
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Where facts come from.
+
+    Attributes:
+        name: of the data set in the benchmark.
+        source: one of :data:`benchmarks.sources.SOURCES`.
+        train_cases, eval_cases: cases used, at most; None for as many as the source has by
+            default.
+        options: of the source, see its class.
+    """
+
+    name: str
+    source: str
+    train_cases: int | None = None
+    eval_cases: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def problems(self) -> list[str]:
+        """What is wrong with it, each with its key."""
+        found = [
+            f"{key}: {value}; allowed: above 0, or null"
+            for key in ("train_cases", "eval_cases")
+            if (value := getattr(self, key)) is not None and value < 1
+        ]
+        if self.source not in SOURCES:
+            hint = did_you_mean(self.source, SOURCES)
+            return [*found, f"source: {self.source!r}{hint}; allowed: {', '.join(SOURCES)}"]
+        try:
+            SOURCES[self.source].from_dict(dict(self.options))
+        except ConfigError as error:
+            found += [f"options.{line[4:]}" for line in str(error).splitlines()[1:]]
+        return found
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A base model.
+
+    Attributes:
+        name: of the model in the benchmark.
+        family: ``"gpt2"`` or ``"llama"``: a tiny model of this kind is trained on the facts.
+        path: folder of an existing model, which is used as it is.
+        sizes: of a model trained here, by their names in ``transformers``.
+        base_accuracy: share of the facts that a model trained here shall know.
+        base_seconds: time limit of its training.
+    """
+
+    name: str
+    family: str = ""
+    path: str | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    base_accuracy: float = 0.98
+    base_seconds: float = 900.0
+
+    def problems(self) -> list[str]:
+        """What is wrong with it, each with its key."""
+        if self.path is not None:
+            if self.sizes:
+                names = ", ".join(self.sizes)
+                return [f"{names}: only for models trained here, which have no path"]
+            if not (Path(self.path) / "config.json").is_file():
+                return [f"path: {self.path!r}; there is no model (config.json) in it"]
+            return []
+        found = []
+        if self.family not in FAMILIES:
+            hint = did_you_mean(self.family, FAMILIES)
+            found.append(
+                f"family: {self.family!r}{hint}; allowed: {', '.join(FAMILIES)}, or a path"
+            )
+        elif unknown := [name for name in self.sizes if name not in SIZES[self.family]]:
+            allowed = ", ".join(SIZES[self.family])
+            found.append(f"{', '.join(unknown)}: not a size of {self.family}; it has {allowed}")
+        else:
+            try:
+                resized(BaseModelConfig(), self.family, self.sizes)
+            except ConfigError as error:
+                found.append(str(error))
+        if not 0 < self.base_accuracy <= 1:
+            found.append(f"base_accuracy: {self.base_accuracy}; allowed: above 0, at most 1")
+        if self.base_seconds <= 0:
+            found.append(f"base_seconds: {self.base_seconds}; allowed: above 0")
+        return found
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Files of facts.
+
+    Attributes:
+        train, evaluation: cases.
+        texts: what the base model shall know, each sentence once, as ``{"prompt", "answer"}``.
+        bystanders: facts, in the same form, that no case edits and no locality probe of an
+            evaluation asks for.
+        train_cases, eval_cases: their number.
+    """
+
+    train: Path
+    evaluation: Path
+    texts: Path
+    bystanders: Path
+    train_cases: int
+    eval_cases: int
 
 
 @dataclass(frozen=True)
@@ -25,140 +133,98 @@ class Prepared:
     """Files that methods are trained and evaluated on.
 
     Attributes:
-        train, evaluation: case files; ``texts`` the sentences the base model was trained on,
-            once each, as ``{"prompt", "answer"}``.
+        train, evaluation, texts, bystanders: see :class:`Facts`.
         model: folder of the base model.
-        report: how well it knows its facts.
+        report: how well it knows its facts; None for a model that existed.
     """
 
     train: Path
     evaluation: Path
     texts: Path
+    bystanders: Path
     model: Path
-    report: BaseModelReport
-
-    @property
-    def model_hash(self) -> str:
-        """Of the weights."""
-        return sha256(self.model / "model.safetensors")
+    report: BaseModelReport | None
 
 
-def prepare(config: BenchmarkConfig, data_dir: Path, out: Path) -> Prepared:
-    """Make the facts and train the base model, or find both as they were left.
+def prepare(
+    spec: DataSpec,
+    model: ModelSpec,
+    seed: int,
+    data_dir: Path,
+    out: Path,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Prepared:
+    """Make the facts and train the base model, or find it as it was left.
+
+    Args:
+        seed: of the facts and of the base model.
+        data_dir: where the files of real data sets are, each in a folder of its source's name.
+        out: folder for all that is made.
+        device, threads: of training.
 
     Raises:
         DataError: a file of the data directory is missing or malformed.
-        ConfigError: more edits are asked for than there are evaluation cases.
+        ConfigError: the data set or the model is described wrongly; lists every problem.
     """
-    if config.source == "tinyworld":
-        statements, probes = _tiny_world(config, out)
-    elif config.source == "pararel":
-        statements = probes = _pararel(config, _folder(data_dir, "pararel"), out)
-    else:
-        statements = probes = _counterfact(config, _folder(data_dir, "counterfact"), out)
-    train, evaluation = _limited(config, out)
-    lines = (json.dumps({"prompt": p, "answer": a}, ensure_ascii=False) + "\n" for p, a in probes)
-    write_text(out / "statements.jsonl", "".join(lines))
-    model = out / f"tiny-{config.family}"
+    if problems := model.problems():
+        raise ConfigError(_listed(model.name, problems))
+    facts, world = _write_facts(spec, seed, data_dir, out)
+    files = (facts.train, facts.evaluation, facts.texts, facts.bystanders)
+    if model.path is not None:
+        return Prepared(*files, Path(model.path), None)
     report = train_base_model(
-        statements,
-        probes,
-        config.family,
-        model,
-        seed=config.seed,
-        device=str(config.device),
-        threads=config.threads,
-        target_accuracy=config.base_accuracy,
-        max_seconds=config.base_seconds,
+        world.statements,
+        world.probes,
+        model.family,
+        out / f"tiny-{model.family}",
+        seed=seed,
+        device=device,
+        threads=threads,
+        target_accuracy=model.base_accuracy,
+        max_seconds=model.base_seconds,
+        sizes=model.sizes,
     )
-    print(
-        f"{model}: {report.parameters / 1e6:.1f} M parameters, knows {report.accuracy:.1%} of "
-        f"{report.probes} sentences; {'found' if report.cached else 'trained'}",
-        file=sys.stderr,
-    )
-    return Prepared(train, evaluation, out / "statements.jsonl", model, report)
+    write_json(out / "base-report.json", asdict(report))
+    return Prepared(*files, Path(report.directory), report)
 
 
-def _tiny_world(config: BenchmarkConfig, out: Path) -> tuple[Statements, Statements]:
-    tinyworld.build(config.seed, out)
-    world = tinyworld.load(out)
-    return world.statements, world.probes
+def prepare_facts(spec: DataSpec, seed: int, data_dir: Path, out: Path) -> Facts:
+    """Make the facts only, which takes seconds.
 
-
-def _pararel(config: BenchmarkConfig, folder: Path, out: Path) -> Statements:
-    world = build_pararel(folder, seed=config.seed)
-    write_cases(out / "cases-train.jsonl", world.train)
-    write_cases(out / "cases-eval.jsonl", world.evaluation)
-    return world.statements()
-
-
-def _counterfact(config: BenchmarkConfig, folder: Path, out: Path) -> Statements:
-    """As many cases as asked for; a tiny model cannot know the facts of all ten thousand."""
-    rng = random.Random(f"counterfact {config.seed}")
-    train, evaluation = (
-        counterfact.load_counterfact(folder / f"counterfact-{part}.json")
-        for part in ("train", "edit")
-    )
-    train = rng.sample(train, min(config.train_cases or len(train), len(train)))
-    unseen = unrelated(evaluation, train)
-    evaluation = independent(rng.sample(unseen, len(unseen)))[: config.eval_cases]
-    write_cases(out / "cases-train.jsonl", train)
-    write_cases(out / "cases-eval.jsonl", evaluation)
-    return counterfact.statements([*train, *evaluation])
-
-
-def unrelated(cases: Iterable[EditCase], train: Iterable[EditCase]) -> list[EditCase]:
-    """The cases whose subject no training case edits."""
-    seen = {case.request.subject for case in train}
-    return [case for case in cases if case.request.subject not in seen]
-
-
-def independent(cases: Iterable[EditCase]) -> list[EditCase]:
-    """Cases that do not get in each other's way, the first ones kept.
-
-    One edit a subject, and no locality probe about a subject that is edited: what it should say
-    after the edit would then be another question.
+    Raises:
+        DataError: a file of the data directory is missing or malformed.
+        ConfigError: the data set is described wrongly; lists every problem.
     """
-    kept: list[EditCase] = []
-    subjects: set[str] = set()
-    asked: list[str] = []
-    for case in cases:
-        subject = case.request.subject or case.request.prompt
-        prompts = [probe.prompt for probe in case.locality]
-        if (
-            subject in subjects
-            or any(subject in prompt for prompt in asked)
-            or any(name in prompt for name in subjects for prompt in prompts)
-        ):
-            continue
-        kept.append(case)
-        subjects.add(subject)
-        asked += prompts
-    return kept
+    return _write_facts(spec, seed, data_dir, out)[0]
 
 
-def _limited(config: BenchmarkConfig, out: Path) -> tuple[Path, Path]:
-    """The case files with no more cases than the config wants."""
-    found = []
-    for part, limit in (("train", config.train_cases), ("eval", config.eval_cases)):
-        path = out / f"cases-{part}.jsonl"
-        cases = read_cases(path)
-        if limit is not None and limit < len(cases):
-            path = out / f"cases-{part}-{limit}.jsonl"
-            write_cases(path, cases[:limit])
-        found.append(path)
-        if part == "eval" and min(len(cases), limit or len(cases)) < max(config.num_edits):
-            raise ConfigError(
-                f"{config.name}: num_edits: {max(config.num_edits)}; allowed: at most "
-                f"{min(len(cases), limit or len(cases))}, the number of evaluation cases"
-            )
-    return found[0], found[1]
+def _write_facts(spec: DataSpec, seed: int, data_dir: Path, out: Path) -> tuple[Facts, World]:
+    if problems := spec.problems():
+        raise ConfigError(_listed(spec.name, problems))
+    options = SOURCES[spec.source].from_dict(dict(spec.options))
+    world = options.world(Task(seed, data_dir, out, spec.train_cases, spec.eval_cases))
+    train, evaluation = world.train[: spec.train_cases], world.evaluation[: spec.eval_cases]
+    facts = Facts(
+        train=out / "cases-train.jsonl",
+        evaluation=out / "cases-eval.jsonl",
+        texts=out / "statements.jsonl",
+        bystanders=out / "bystanders.jsonl",
+        train_cases=len(train),
+        eval_cases=len(evaluation),
+    )
+    write_cases(facts.train, train)
+    write_cases(facts.evaluation, evaluation)
+    _write_statements(facts.texts, world.probes)
+    _write_statements(facts.bystanders, world.bystanders)
+    return facts, world
 
 
-def _folder(data_dir: Path, name: str) -> Path:
-    folder = data_dir / name
-    if not folder.is_dir():
-        raise DataError(
-            f"{folder}: there is no such folder; say with --data-dir where the real data are"
-        )
-    return folder
+def _write_statements(path: Path, statements: Iterable[Statement]) -> None:
+    lines = (json.dumps(item._asdict(), ensure_ascii=False) + "\n" for item in statements)
+    write_text(path, "".join(lines))
+
+
+def _listed(name: str, problems: Iterable[str]) -> str:
+    found = list(problems)
+    return f"{name}: {len(found)} problem(s)\n" + "\n".join(f"  - {line}" for line in found)

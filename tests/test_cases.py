@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from dafnet_plugin.cases import (
     EditCase,
     EditRequest,
+    PortabilityTest,
     Probe,
+    Query,
     case_from_json,
     case_to_json,
     read_cases,
@@ -27,6 +29,17 @@ OPTIONAL = st.none() | TEXT
 PROBES = st.lists(
     st.builds(Probe, TEXT, TEXT, st.lists(TEXT, max_size=2).map(tuple)), max_size=3
 ).map(tuple)
+QUERIES = st.builds(
+    Query,
+    TEXT,
+    st.lists(st.lists(TEXT, min_size=1, max_size=2).map(tuple), min_size=1, max_size=2).map(tuple),
+)
+TESTS = st.builds(
+    PortabilityTest,
+    st.lists(QUERIES, min_size=1, max_size=2).map(tuple),
+    st.sampled_from(["OR", "AND"]),
+    st.lists(QUERIES, max_size=2).map(tuple),
+)
 CASES = st.builds(
     EditCase,
     TEXT,
@@ -34,6 +47,8 @@ CASES = st.builds(
     PROBES,
     PROBES,
     st.dictionaries(st.sampled_from(["Logical_Generalization", "Relation_Specificity"]), PROBES),
+    st.dictionaries(st.sampled_from(["Forgetfulness"]), st.lists(TESTS, max_size=2).map(tuple)),
+    st.lists(TEXT, max_size=2).map(tuple),
 )
 
 
@@ -45,6 +60,14 @@ def test_cases_are_read_as_written(
     path = tmp_path_factory.mktemp("cases") / "cases.jsonl"
     write_cases(path, cases)
     assert read_cases(path) == cases
+
+
+@given(QUERIES)
+def test_a_query_as_a_probe_takes_any_name_of_any_object(query: Query) -> None:
+    probe = query.probe()
+    names = [name for answer in query.answers for name in answer]
+    assert probe.answer == names[0] and {probe.answer, *probe.aliases} == set(names)
+    assert probe.answer not in probe.aliases
 
 
 GOOD: dict[str, Any] = {
@@ -67,6 +90,23 @@ GOOD: dict[str, Any] = {
         ({"locality": [{"prompt": "Bo lives in", "answer": ""}]}, "answer is ''"),
         ({"generality": "Ada is in"}, "edit case '7'"),
         ({"portability": []}, "edit case '7'"),
+        ({"tests": {"x": [{"queries": []}]}}, "without queries"),
+        ({"tests": {"x": [{"condition": "OR"}]}}, "without the field 'queries'"),
+        ({"tests": {"x": [{"queries": [{"prompt": "a", "answers": []}]}]}}, "without a name"),
+        ({"tests": {"x": [{"queries": [{"prompt": "a", "answers": [[]]}]}]}}, "without a name"),
+        ({"tests": {"x": [{"queries": [{"prompt": "a", "answers": ["b"]}]}]}}, "hold 'b'"),
+        ({"tests": {"x": [{"queries": [{"prompt": "a", "answers": [[" "]]}]}]}}, "answer is ' '"),
+        ({"tests": {"x": [{"queries": [{"prompt": "", "answers": [["b"]]}]}]}}, "prompt is ''"),
+        (
+            {
+                "tests": {
+                    "x": [{"queries": [{"prompt": "a", "answers": [["b"]]}], "condition": "XOR"}]
+                }
+            },
+            "condition is 'XOR'; allowed: OR, AND",
+        ),
+        ({"generation": "Ada"}, "generation is 'Ada'"),
+        ({"generation": [""]}, r"generation is \[''\]"),
     ],
 )
 def test_a_malformed_case_names_file_record_and_field(
@@ -97,6 +137,10 @@ def test_cases_are_frozen_and_plain_data() -> None:
     with pytest.raises(AttributeError):
         case.case_id = "8"  # type: ignore[misc]
     assert json.loads(json.dumps(case_to_json(case)))["locality"][0]["answer"] == "Oslo"
+
+
+def test_what_is_not_there_is_not_written() -> None:
+    assert not {"tests", "generation"} & case_to_json(case_from_json(GOOD)).keys()
 
 
 def test_a_full_disk_leaves_the_old_cases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

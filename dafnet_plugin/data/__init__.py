@@ -9,14 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 
 from dafnet_plugin.cases import EditCase
+from dafnet_plugin.data.records import Records
 from dafnet_plugin.errors import DataError, did_you_mean
 
-Loader = Callable[..., "list[EditCase]"]
+Loader = Callable[..., Records[EditCase]]
 
 _LOADERS = {
     "zsre": "dafnet_plugin.data.zsre:load_zsre",
     "counterfact": "dafnet_plugin.data.counterfact:load_counterfact",
     "ripple": "dafnet_plugin.data.ripple:load_ripple",
+    "knowedit": "dafnet_plugin.data.knowedit:load_knowedit",
+    "uniedit": "dafnet_plugin.data.uniedit:load_uniedit",
+    "dafset": "dafnet_plugin.data.dafset:load_dafset",
+    "tinyworld": "dafnet_plugin.data.tinyworld.build:load_tinyworld",
     "pararel": "dafnet_plugin.data.pararel:load_pararel",
     "cases": "dafnet_plugin.data.case_files:load_cases",
 }
@@ -45,6 +50,9 @@ LOADERS: Mapping[str, Loader] = _Registry()
 def get_loader(name: str) -> Loader:
     """Return the loader of a format: ``load(path, *, size=None, skip_bad=False)``.
 
+    With ``skip_bad`` malformed records are left out; ``problems`` of the result says of each
+    which one it was and why.
+
     Raises:
         DataError: no such format; names those that exist.
     """
@@ -56,4 +64,4 @@ def get_loader(name: str) -> Loader:
     return LOADERS[name]
 
 
-__all__ = ["LOADERS", "Loader", "get_loader"]
+__all__ = ["LOADERS", "Loader", "Records", "get_loader"]

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,16 @@ from dafnet_plugin.files import read_json, write_json
 logger = logging.getLogger(__name__)
 
 FAMILIES = ("gpt2", "llama")
+# How transformers calls the sizes of BaseModelConfig.
+SIZES = {
+    "gpt2": {"n_layer": "layers", "n_embd": "width", "n_head": "heads", "n_inner": "inner"},
+    "llama": {
+        "num_hidden_layers": "layers",
+        "hidden_size": "width",
+        "num_attention_heads": "heads",
+        "intermediate_size": "inner",
+    },
+}
 PROVENANCE = "provenance.json"
 MIN_VOCABULARY = 257  # the bytes and the end of text
 FORMAT_VERSION = 1  # raised whenever the same inputs would give another model
@@ -32,8 +42,9 @@ class BaseModelConfig:
     """Size of the model and how it is trained.
 
     Attributes:
-        layers, width, heads: of the transformer; the MLP is ``4 * width`` wide in GPT-2 and
-            ``8 / 3 * width`` in Llama, whose MLP has three matrices instead of two.
+        layers, width, heads: of the transformer.
+        inner: width of the MLP; None for ``4 * width`` in GPT-2 and ``8 / 3 * width`` in Llama,
+            whose MLP has three matrices instead of two.
         vocabulary: tokens at most; fewer when the text has fewer.
         context: positions, in tokens.
         embedding_std: standard deviation of the token embeddings at first. Three times the
@@ -54,6 +65,7 @@ class BaseModelConfig:
     layers: int = 4
     width: int = 192
     heads: int = 4
+    inner: int | None = None
     vocabulary: int = 4000
     context: int = 128
     embedding_std: float = 0.06
@@ -73,8 +85,9 @@ class BaseModelConfig:
     def __post_init__(self) -> None:
         problems = [
             f"{name} is {getattr(self, name)!r}, a whole number above 0 is needed"
-            for name in ("layers", "width", "heads", "context", "batch_size", "warmup")
+            for name in ("layers", "width", "heads", "inner", "context", "batch_size", "warmup")
             if not (isinstance(getattr(self, name), int) and getattr(self, name) > 0)
+            and not (name == "inner" and self.inner is None)
         ]
         if self.vocabulary < MIN_VOCABULARY:
             problems.append(
@@ -129,6 +142,7 @@ def train_base_model(
     target_accuracy: float = 0.98,
     max_seconds: float = 900.0,
     config: BaseModelConfig | None = None,
+    sizes: Mapping[str, int] | None = None,
     progress: bool = True,
 ) -> BaseModelReport:
     """Train a base model, or reuse the one in ``directory`` that has the same inputs.
@@ -145,7 +159,9 @@ def train_base_model(
         threads: of PyTorch while training; None leaves them as they are.
         target_accuracy: share of the probes to be known in the end.
         max_seconds: training time after which the rate decays and training ends anyway.
-        config: sizes; :class:`BaseModelConfig` by default.
+        config: sizes and training; :class:`BaseModelConfig` by default.
+        sizes: changes of ``config`` by the names that ``transformers`` has for them in this
+            family (``n_inner``, ``intermediate_size``, ...: :data:`SIZES`).
         progress: show a bar with loss, known facts and time left.
 
     Returns:
@@ -156,9 +172,9 @@ def train_base_model(
         ConfigError: an argument is not allowed.
         DataError: a statement cannot be used (empty, too long, tokens of prompt unstable).
     """
-    config = config or BaseModelConfig()
     directory = Path(directory)
     _check_arguments(family, directory, target_accuracy)
+    config = resized(config or BaseModelConfig(), family, sizes or {})
     texts = check_statements(statements, "statement")
     questions = check_statements(probes, "probe")
     recipe = {
@@ -166,7 +182,7 @@ def train_base_model(
         "family": family,
         "seed": seed,
         "target_accuracy": target_accuracy,
-        "config": asdict(config),
+        "config": {key: value for key, value in asdict(config).items() if value is not None},
         "statements": _digest(texts),
         "probes": _digest(questions),
     }
@@ -203,6 +219,22 @@ def train_base_model(
     # Last, so that a directory with provenance is a complete one.
     write_json(directory / PROVENANCE, {"recipe": recipe, "report": asdict(report)} | _versions())
     return report
+
+
+def resized(config: BaseModelConfig, family: str, sizes: Mapping[str, int]) -> BaseModelConfig:
+    """Return the config with other sizes, by their names in ``transformers``.
+
+    Raises:
+        ConfigError: a name is unknown for the family, or a value is not allowed.
+    """
+    for name in sizes:
+        if name not in SIZES[family]:
+            raise ConfigError(
+                f"sizes: {name!r} is unknown for {family}{did_you_mean(name, SIZES[family])}; "
+                f"allowed: {', '.join(SIZES[family])}"
+            )
+    changes: dict[str, Any] = {SIZES[family][name]: value for name, value in sizes.items()}
+    return replace(config, **changes)
 
 
 def _check_arguments(family: str, directory: Path, target_accuracy: float) -> None:

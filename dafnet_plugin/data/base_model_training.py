@@ -92,6 +92,7 @@ def build_model(family: str, config: BaseModelConfig, vocabulary: int, end: int)
                 n_embd=config.width,
                 n_layer=config.layers,
                 n_head=config.heads,
+                n_inner=config.inner,
                 activation_function="gelu_pytorch_tanh",  # GPT-2's own, in one operation
                 resid_pdrop=0.0,
                 embd_pdrop=0.0,
@@ -106,7 +107,7 @@ def build_model(family: str, config: BaseModelConfig, vocabulary: int, end: int)
                 vocab_size=vocabulary,
                 max_position_embeddings=config.context,
                 hidden_size=config.width,
-                intermediate_size=config.width * 8 // 3,
+                intermediate_size=config.inner or config.width * 8 // 3,
                 num_hidden_layers=config.layers,
                 num_attention_heads=config.heads,
                 num_key_value_heads=config.heads,

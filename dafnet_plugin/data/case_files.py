@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from dafnet_plugin.cases import EditCase, case_from_json
-from dafnet_plugin.data.records import load_records
+from dafnet_plugin.data.records import Records, load_records
 
 
 def load_cases(
     path: str | Path, *, size: int | None = None, skip_bad: bool = False
-) -> list[EditCase]:
+) -> Records[EditCase]:
     """Load cases that :func:`dafnet_plugin.cases.write_cases` wrote.
 
     Raises:

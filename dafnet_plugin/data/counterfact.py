@@ -7,25 +7,38 @@ from pathlib import Path
 from typing import Any
 
 from dafnet_plugin.cases import EditCase, EditRequest, Probe
-from dafnet_plugin.data.records import Place, load_records
+from dafnet_plugin.data.records import Place, Records, load_records
 from dafnet_plugin.data.statements import Statement
 
 
 def load_counterfact(
-    path: str | Path, *, size: int | None = None, skip_bad: bool = False
-) -> list[EditCase]:
+    path: str | Path,
+    *,
+    size: int | None = None,
+    skip_bad: bool = False,
+    attributes: bool = False,
+) -> Records[EditCase]:
     """Load CounterFact cases of either form.
+
+    Args:
+        attributes: ``attribute_prompts`` (of the original form: other subjects of which the new
+            object is true already) are locality probes as well. CounterFact's own score has
+            the neighbourhood prompts only.
 
     Raises:
         DataError: the file or a record is malformed.
     """
-    return load_records(path, parse_counterfact, size=size, skip_bad=skip_bad)
+
+    def parse(place: Place, record: Any) -> EditCase:
+        return parse_counterfact(place, record, attributes=attributes)
+
+    return load_records(path, parse, size=size, skip_bad=skip_bad)
 
 
-def parse_counterfact(place: Place, record: Any) -> EditCase:
+def parse_counterfact(place: Place, record: Any, *, attributes: bool = False) -> EditCase:
     """Read one record of either form."""
     if "requested_rewrite" in place.object(record):
-        return _original(place, record)
+        return _original(place, record, attributes)
     target = place.text(record, "target_new")
     return EditCase(
         case_id=str(record.get("case_id", place.index)),
@@ -44,18 +57,22 @@ def parse_counterfact(place: Place, record: Any) -> EditCase:
     )
 
 
-def _original(place: Place, record: dict[str, Any]) -> EditCase:
+def _original(place: Place, record: dict[str, Any], attributes: bool) -> EditCase:
     """Neighbourhood prompts ask about other subjects of which the old object is true."""
     rewrite = place.object(record["requested_rewrite"], "requested_rewrite")
     subject = place.text(rewrite, "subject")
     target = place.text(place.field(rewrite, "target_new"), "str")
     truth = place.text(place.field(rewrite, "target_true"), "str")
     prompt = place.text(rewrite, "prompt").replace("{}", subject)
+    neighbours = _each(place, record, "neighborhood_prompts", truth)
+    sharers = _each(place, record, "attribute_prompts", target)
+    continued = place.list(record.get("generation_prompts", []), "generation_prompts")
     return EditCase(
         case_id=str(record.get("case_id", place.index)),
         request=EditRequest(prompt, target, subject, truth),
         generality=_each(place, record, "paraphrase_prompts", target),
-        locality=_each(place, record, "neighborhood_prompts", truth),
+        locality=(*neighbours, *sharers) if attributes else neighbours,
+        generation=tuple(place.as_text("generation_prompts", text) for text in continued),
     )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dafnet_plugin.cases import EditCase, EditRequest, Probe
-from dafnet_plugin.data.records import Place
+from dafnet_plugin.data.records import Place, Records
 from dafnet_plugin.data.statements import Statement
 from dafnet_plugin.errors import ConfigError, DataError
 from dafnet_plugin.files import read_jsonl
@@ -48,11 +48,13 @@ class ParaRelWorld:
         evaluation: cases on other subjects; their locality probes are about the subjects of
             neither, so that no edit of an evaluation changes what a probe should say, and no
             training step has protected it.
+        bystanders: facts about subjects that no case edits and no probe asks about.
     """
 
     facts: tuple[ParaRelFact, ...]
     train: tuple[EditCase, ...]
     evaluation: tuple[EditCase, ...]
+    bystanders: tuple[ParaRelFact, ...] = ()
 
     def statements(self) -> list[Statement]:
         """The text that the base model is trained on, which is also what it shall know."""
@@ -69,6 +71,7 @@ def build_pararel(
     max_patterns: int = 6,
     train_share: float = 0.61,
     eval_share: float = 0.31,
+    bystander_share: float = 0.0,
 ) -> ParaRelWorld:
     """Choose facts and make edit cases.
 
@@ -80,27 +83,41 @@ def build_pararel(
         min_patterns: relations with fewer usable patterns are left out.
         max_patterns: patterns used for each relation.
         train_share: share of the facts (hence subjects) edited in meta-training.
-        eval_share: share edited in evaluations; the rest is for their locality probes.
+        eval_share: share edited in evaluations.
+        bystander_share: share that is left alone; the rest is for the locality probes of
+            evaluations.
 
     Raises:
         ConfigError: the shares leave nothing for the locality probes.
         DataError: a file is missing or malformed, or no relation is usable.
     """
-    if not (train_share > 0 and eval_share > 0 and train_share + eval_share < 1):
-        raise ConfigError(
-            f"train_share is {train_share} and eval_share {eval_share}; positive numbers with a "
-            "sum below 1 are needed"
-        )
+    shares = (train_share, eval_share, bystander_share)
+    check_shares(*shares)
     rng = random.Random(f"pararel {seed}")
     patterns = _usable_patterns(Path(directory) / "patterns", min_patterns, max_patterns)
     triples = {name: _triples(Path(directory) / "triples" / f"{name}.jsonl") for name in patterns}
     facts = _choose(patterns, triples, relations, facts_per_relation, rng)
-    split = _split(facts, train_share, eval_share)
+    split = _split(facts, *shares)
     return ParaRelWorld(
         facts=tuple(facts),
         train=_cases("train", split["train"], split["train"], rng),
         evaluation=_cases("eval", split["eval"], split["rest"], rng),
+        bystanders=tuple(split["bystanders"]),
     )
+
+
+def check_shares(train_share: float, eval_share: float, bystander_share: float) -> None:
+    """Check that something is left for the locality probes of evaluations.
+
+    Raises:
+        ConfigError: it is not, or a share is negative.
+    """
+    total = train_share + eval_share + bystander_share
+    if not (train_share > 0 and eval_share > 0 and bystander_share >= 0 and total < 1):
+        raise ConfigError(
+            f"train_share is {train_share}, eval_share {eval_share} and bystander_share "
+            f"{bystander_share}; positive numbers (the last may be 0) with a sum below 1 are needed"
+        )
 
 
 def load_pararel(
@@ -110,7 +127,7 @@ def load_pararel(
     skip_bad: bool = False,
     split: str = "eval",
     seed: int = 0,
-) -> list[EditCase]:
+) -> Records[EditCase]:
     """Load the cases of one split (``"train"`` or ``"eval"``) of a ParaRel directory.
 
     ``skip_bad`` is taken for the sake of one interface; a broken line of a ParaRel file is
@@ -119,7 +136,7 @@ def load_pararel(
     if split not in ("train", "eval"):
         raise DataError(f"split is {split!r}; allowed: 'train', 'eval'")
     world = build_pararel(path, seed=seed)
-    return list((world.train if split == "train" else world.evaluation)[:size])
+    return Records((world.train if split == "train" else world.evaluation)[:size])
 
 
 def _usable_patterns(folder: Path, minimum: int, maximum: int) -> dict[str, list[str]]:
@@ -185,16 +202,18 @@ def _choose(
 
 
 def _split(
-    facts: Sequence[ParaRelFact], train_share: float, eval_share: float
+    facts: Sequence[ParaRelFact], train_share: float, eval_share: float, bystander_share: float
 ) -> dict[str, list[ParaRelFact]]:
     """Deal the facts of each relation out, so that every part has facts of every relation."""
-    parts: dict[str, list[ParaRelFact]] = {"train": [], "eval": [], "rest": []}
+    parts: dict[str, list[ParaRelFact]] = {"train": [], "eval": [], "rest": [], "bystanders": []}
     for members in _by_relation(facts).values():
         train = round(len(members) * train_share)
         evaluation = train + round(len(members) * eval_share)
+        asked = len(members) - round(len(members) * bystander_share)
         parts["train"] += members[:train]
         parts["eval"] += members[train:evaluation]
-        parts["rest"] += members[evaluation:]
+        parts["rest"] += members[evaluation:asked]
+        parts["bystanders"] += members[asked:]
     return parts
 
 
@@ -208,16 +227,16 @@ def _by_relation(facts: Iterable[ParaRelFact]) -> dict[str, list[ParaRelFact]]:
 def _cases(
     split: str,
     facts: Sequence[ParaRelFact],
-    bystanders: Sequence[ParaRelFact],
+    asked: Sequence[ParaRelFact],
     rng: random.Random,
 ) -> tuple[EditCase, ...]:
-    """One case for each fact, in random order, with locality probes about ``bystanders``."""
-    related, objects = _by_relation(bystanders), _by_relation(facts)
+    """One case for each fact, in random order, with locality probes that ask for ``asked``."""
+    related, objects = _by_relation(asked), _by_relation(facts)
     cases: list[EditCase] = []
     for fact in rng.sample(facts, len(facts)):
         targets = sorted({other.answer for other in objects[fact.relation]} - {fact.answer})
         neighbours = [other for other in related[fact.relation] if other is not fact]
-        strangers = [other for other in bystanders if other.relation != fact.relation]
+        strangers = [other for other in asked if other.relation != fact.relation]
         if targets and neighbours and strangers:
             locality = (rng.choice(neighbours), rng.choice(strangers))
             cases.append(_case(f"pararel-{split}-{len(cases)}", fact, targets, locality, rng))

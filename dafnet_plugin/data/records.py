@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,7 @@ class Place:
     """A record of a file: where errors happened."""
 
     path: str | Path
-    index: int
+    index: int | str
 
     def __str__(self) -> str:
         return f"{self.path}: record {self.index}"
@@ -63,20 +63,36 @@ class Place:
         return value.strip()
 
 
+class Records(list[T]):
+    """What was loaded from a file, and what was not.
+
+    Attributes:
+        problems: for each malformed record that was left out, file, record, field and what is
+            wrong with it.
+    """
+
+    def __init__(self, items: Iterable[T] = (), problems: Iterable[str] = ()) -> None:
+        super().__init__(items)
+        self.problems = tuple(problems)
+
+
 def load_records(
     path: str | Path,
     parse: Callable[[Place, Any], T],
     *,
     size: int | None = None,
     skip_bad: bool = False,
-) -> list[T]:
+    keyed: bool = False,
+) -> Records[T]:
     """Parse the records of a JSON file (a list) or a JSON-lines file.
 
     Args:
         path: of the file; ``.jsonl`` is read line by line.
         parse: turns a record into what is wanted, or raises DataError.
         size: stop after so many good records.
-        skip_bad: leave malformed records out, and log how many there were and why.
+        skip_bad: leave malformed records out; how many there were and why is logged, and is in
+            ``problems`` of the result.
+        keyed: the file is an object, from id to record; the id is then the index of the place.
 
     Raises:
         DataError: the file is missing or not JSON, a record is malformed (unless
@@ -84,7 +100,7 @@ def load_records(
     """
     parsed: list[T] = []
     problems: list[str] = []
-    for index, record in enumerate(_raw(path)):
+    for index, record in _raw(path, keyed):
         if size is not None and len(parsed) >= size:
             break
         try:
@@ -100,16 +116,37 @@ def load_records(
         )
     if not parsed and size != 0:
         raise DataError(f"{path}: no usable records ({len(problems)} malformed)")
-    return parsed
+    return Records(parsed, problems)
 
 
-def _raw(path: str | Path) -> list[Any]:
+def load_files(
+    files: Iterable[Path], load: Callable[[Path, int | None], Records[T]], size: int | None
+) -> Records[T]:
+    """Put what several files hold together, ``size`` records at most.
+
+    Args:
+        load: loads one file, so many of its records at most (None: all).
+    """
+    loaded: Records[T] = Records()
+    for file in files:
+        left = None if size is None else size - len(loaded)
+        if left == 0:
+            break
+        part = load(file, left)
+        loaded = Records([*loaded, *part], (*loaded.problems, *part.problems))
+    return loaded
+
+
+def _raw(path: str | Path, keyed: bool) -> Iterable[tuple[int | str, Any]]:
     if Path(path).suffix == ".jsonl":
-        return read_jsonl(path)
+        return enumerate(read_jsonl(path))
     records = read_json(path)
-    if not isinstance(records, list):
-        raise DataError(f"{path}: a list of records is needed, found {_short(records)}")
-    return records
+    if keyed and isinstance(records, dict):
+        return records.items()
+    if not keyed and isinstance(records, list):
+        return enumerate(records)
+    needed = "an object from ids to records" if keyed else "a list of records"
+    raise DataError(f"{path}: {needed} is needed, found {_short(records)}")
 
 
 def _named(name: str) -> str:

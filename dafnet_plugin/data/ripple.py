@@ -7,117 +7,41 @@ for each criterion a list of ``{prompt, targets}``).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dafnet_plugin.cases import EditCase, EditRequest, Probe
-from dafnet_plugin.data.records import Place, load_records
+from dafnet_plugin.cases import CONDITIONS, EditCase, EditRequest
+from dafnet_plugin.data.records import Place, Records, load_records
+from dafnet_plugin.data.ripple_records import CRITERIA, RippleQuery, RippleRecord, RippleTest
+from dafnet_plugin.data.structured import answers
 from dafnet_plugin.errors import DataError
 
-CRITERIA = (
-    "Relation_Specificity",
-    "Logical_Generalization",
-    "Subject_Aliasing",
-    "Compositionality_I",
-    "Compositionality_II",
-    "Forgetfulness",
-)
 # How published files spell a criterion otherwise.
 SPELLINGS = {"Relation_Specificity": ("Relation_Specifity",)}
-CONDITIONS = ("OR", "AND")
-
-
-@dataclass(frozen=True, slots=True)
-class RippleQuery:
-    """A question.
-
-    Attributes:
-        prompt: text before the answer, without a trailing space.
-        answers: objects, each as its name followed by its aliases.
-        details: the other fields of the file (ids, relations), kept as they are.
-    """
-
-    prompt: str
-    answers: tuple[tuple[str, ...], ...]
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    def probe(self) -> Probe:
-        """The question as a probe: any object of several, by any of its names, is right."""
-        names = [name for answer in self.answers for name in answer]
-        return Probe(self.prompt, names[0], tuple(dict.fromkeys(names[1:])))
-
-
-@dataclass(frozen=True, slots=True)
-class RippleTest:
-    """Questions that together are passed or failed.
-
-    Attributes:
-        queries: asked after the edit.
-        condition: ``"OR"`` when one right answer is enough, ``"AND"`` when all must be right.
-        condition_queries: the test counts only if the unedited model answers these.
-    """
-
-    queries: tuple[RippleQuery, ...]
-    condition: str = "OR"
-    condition_queries: tuple[RippleQuery, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RippleRecord:
-    """An edit with its tests by criterion."""
-
-    example_type: str
-    request: EditRequest
-    tests: Mapping[str, tuple[RippleTest, ...]]
-    edit: Mapping[str, Any] = field(default_factory=dict)
-
-    def case(self, case_id: str) -> EditCase:
-        """The record as an edit case.
-
-        Portability has a probe for each query; queries of an ``OR`` test with one prompt are
-        one probe whose answers count alike. Locality repeats Relation_Specificity, which is
-        what must not change. The conditions are not in the case: they need the model.
-        """
-        portability = {name: tuple(_probes(tests)) for name, tests in self.tests.items()}
-        return EditCase(
-            case_id=case_id,
-            request=self.request,
-            locality=portability.get("Relation_Specificity", ()),
-            portability={name: probes for name, probes in portability.items() if probes},
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The record in the original form; ``edit`` also has prompt and target apart."""
-        request = self.request
-        apart = {
-            "request_prompt": request.prompt,
-            "target": request.target_new,
-            "subject": request.subject,
-            "ground_truth": request.ground_truth,
-        }
-        edit = {"prompt": f"{request.prompt} {request.target_new}.", **self.edit, **apart}
-        tests = {name: [_test_json(test) for test in self.tests.get(name, ())] for name in CRITERIA}
-        return {"example_type": self.example_type, "edit": edit, **tests}
 
 
 def load_ripple(
     path: str | Path, *, size: int | None = None, skip_bad: bool = False
-) -> list[EditCase]:
+) -> Records[EditCase]:
     """Load cases from either form of RippleEdits.
 
     Raises:
         DataError: the file or a record is malformed.
     """
     records = load_ripple_records(path, size=size, skip_bad=skip_bad)
-    return [record.case(f"ripple-{index}") for index, record in enumerate(records)]
+    cases = (record.case(f"ripple-{index}") for index, record in enumerate(records))
+    return Records(cases, records.problems)
 
 
 def load_ripple_records(
     path: str | Path, *, size: int | None = None, skip_bad: bool = False
-) -> list[RippleRecord]:
-    """Load records with their tests and conditions, for a harness that checks these.
+) -> Records[RippleRecord]:
+    """Load records with all that the file says about their queries.
+
+    Questions without a named answer, of which the published files have some (Wikidata has no
+    English label for it), cannot be asked; tests that have one are left out.
 
     Raises:
         DataError: the file or a record is malformed.
@@ -152,13 +76,19 @@ def _original(place: Place, record: Mapping[str, Any]) -> RippleRecord:
     else:
         old = place.text(original, "prompt") if original else None
         prompt, target, truth = split_sentence(place, place.text(edit, "prompt"), old)
+    tests = {
+        name: tuple(
+            parsed
+            for test in _criterion(place, record, name)
+            if (parsed := _test(place, name, test)) is not None
+        )
+        for name in CRITERIA
+    }
+    subject = place.optional_text(edit, "subject") or subject_in(prompt, _alike(edit, tests))
     return RippleRecord(
         example_type=str(record.get("example_type", "unknown")),
-        request=EditRequest(prompt, target, place.optional_text(edit, "subject"), truth),
-        tests={
-            name: tuple(_test(place, name, test) for test in _criterion(place, record, name))
-            for name in CRITERIA
-        },
+        request=EditRequest(prompt, target, subject, truth),
+        tests=tests,
         edit=dict(edit),
     )
 
@@ -190,6 +120,49 @@ def split_sentence(place: Place, new: str, old: str | None) -> tuple[str, str, s
     return " ".join(words[: verbs[-1] + 1]), " ".join(words[verbs[-1] + 1 :]), None
 
 
+def subject_in(prompt: str, others: Iterable[str]) -> str | None:
+    """Find the subject of a prompt, which the original form only gives by id.
+
+    The prompts end in it, and then a verb: ``The name of the mother of Ada is``. What most pairs
+    of prompts about one subject end in is its name.
+
+    Args:
+        prompt: of the edit.
+        others: prompts of the same form about the same subject and other relations.
+
+    Returns:
+        None if that tells nothing.
+    """
+    words = prompt.split(" ")[:-1]
+    ends: Counter[str] = Counter()
+    for other in others:
+        theirs = other.split(" ")[:-1]
+        shared = 0
+        while shared < min(len(words), len(theirs)) and words[-1 - shared] == theirs[-1 - shared]:
+            shared += 1
+        end = words[len(words) - shared :]
+        while end and end[0] in ("of", "which", "in"):
+            end = end[1:]
+        if end:
+            ends[" ".join(end)] += 1
+    return ends.most_common(1)[0][0] if ends else None
+
+
+def _alike(edit: Mapping[str, Any], tests: Mapping[str, Iterable[RippleTest]]) -> list[str]:
+    """Prompts about the subject of the edit that are made from the templates of relations."""
+    relations = {
+        query.details.get("relation"): query.prompt
+        for group in tests.values()
+        for test in group
+        for query in test.queries
+        if query.details.get("query_type") == "regular"
+        and query.details.get("phrase") is None
+        and query.details.get("subject_id") == edit.get("subject_id")
+        and query.details.get("relation") != edit.get("relation")
+    }
+    return list(relations.values())
+
+
 def _criterion(place: Place, record: Mapping[str, Any], name: str) -> list[Any]:
     for spelling in (name, *SPELLINGS.get(name, ())):
         if spelling in record:
@@ -197,71 +170,40 @@ def _criterion(place: Place, record: Mapping[str, Any], name: str) -> list[Any]:
     return []
 
 
-def _test(place: Place, name: str, test: Any) -> RippleTest:
+def _test(place: Place, name: str, test: Any) -> RippleTest | None:
+    """A test; None if one of its questions has no answer."""
     place.object(test, name)
     condition = test.get("test_condition", "OR")
     if condition not in CONDITIONS:
         raise DataError(
             f"{place}: field '{name}.test_condition' is {condition!r}; allowed: OR, AND"
         )
-    queries = place.list(place.field(test, "test_queries"), f"{name}.test_queries")
-    if not queries:
+    asked = place.list(place.field(test, "test_queries"), f"{name}.test_queries")
+    if not asked:
         raise DataError(f"{place}: field '{name}.test_queries' is empty")
     conditions = place.list(test.get("condition_queries", []), f"{name}.condition_queries")
-    return RippleTest(
-        tuple(_query(place, query) for query in queries),
-        condition,
-        tuple(_query(place, query) for query in conditions),
-    )
+    queries = tuple(_query(place, query) for query in asked)
+    known = tuple(_query(place, query) for query in conditions)
+    whole = all(query.answers and all(query.answers) for query in (*queries, *known))
+    return RippleTest(queries, condition, known) if whole else None
 
 
 def _query(place: Place, query: Any) -> RippleQuery:
     place.object(query, "test_queries")
-    answers = place.list(place.field(query, "answers"), "answers")
-    if not answers:
-        raise DataError(f"{place}: field 'answers' of {query.get('prompt')!r} is empty")
     names = []
-    for answer in answers:
+    for answer in place.list(place.field(query, "answers"), "answers"):
         aliases = place.list(place.object(answer, "answers").get("aliases", []), "aliases")
-        names.append((place.text(answer, "value"), *(alias for alias in aliases if alias)))
+        value = place.field(answer, "value")
+        texts = [place.as_text("answers", text) for text in (value, *aliases) if text != ""]
+        names.append(tuple(dict.fromkeys(texts)))
     details = {key: value for key, value in query.items() if key not in ("prompt", "answers")}
     return RippleQuery(place.text(query, "prompt"), tuple(names), details)
 
 
 def _flat_tests(place: Place, record: Mapping[str, Any], name: str) -> Iterable[RippleTest]:
     for item in _criterion(place, record, name):
-        prompt = place.text(place.object(item, name), "prompt")
-        targets = place.field(item, "targets")
-        names = [
-            name
-            for target in (targets if isinstance(targets, list) else [targets])
-            for name in (target if isinstance(target, list) else [target])
-        ]
-        if not names:
-            raise DataError(f"{place}: field '{name}.targets' of {prompt!r} is empty")
-        answers = tuple(place.as_text(f"{name}.targets", target) for target in names)
-        yield RippleTest((RippleQuery(prompt, (answers,)),))
-
-
-def _probes(tests: Iterable[RippleTest]) -> Iterable[Probe]:
-    for test in tests:
-        if test.condition == "AND":
-            yield from (query.probe() for query in test.queries)
-            continue
-        merged: dict[str, tuple[tuple[str, ...], ...]] = {}
-        for query in test.queries:
-            merged[query.prompt] = merged.get(query.prompt, ()) + query.answers
-        yield from (RippleQuery(prompt, answers).probe() for prompt, answers in merged.items())
-
-
-def _test_json(test: RippleTest) -> dict[str, Any]:
-    return {
-        "test_queries": [_query_json(query) for query in test.queries],
-        "test_condition": test.condition,
-        "condition_queries": [_query_json(query) for query in test.condition_queries],
-    }
-
-
-def _query_json(query: RippleQuery) -> dict[str, Any]:
-    answers = [{"value": names[0], "aliases": list(names[1:])} for names in query.answers]
-    return {"prompt": query.prompt, "answers": answers, **query.details}
+        prompt = place.field(place.object(item, name), "prompt")
+        names = answers(place, f"{name}.targets", place.field(item, "targets"))
+        # Blank ones are left out by those who published this form, too.
+        if names and prompt != "":
+            yield RippleTest((RippleQuery(place.text(item, "prompt"), (names,)),))

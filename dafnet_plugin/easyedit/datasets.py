@@ -1,12 +1,27 @@
-"""Edit cases as a data set that EasyEdit's own trainer and editors accept."""
+"""Edit cases as data sets that EasyEdit's own trainer and editors accept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
-from dafnet_plugin.cases import EditCase, read_cases
+from dafnet_plugin.cases import EditCase
+from dafnet_plugin.data import LOADERS, get_loader
 from dafnet_plugin.errors import DataError
+
+CASES_KEY = "dafnet"
+
+
+def register_datasets(ds_dict: MutableMapping[str, Any]) -> None:
+    """Enter a class for every format into EasyEdit's table, built on its ZsRE class.
+
+    ``"dafnet"`` reads case files, ``"dafnet-ripple"`` RippleEdits and so on, one for each of
+    :data:`dafnet_plugin.data.LOADERS`. EasyEdit's own entries stay as they are.
+    """
+    zsre = ds_dict["zsre"]
+    ds_dict[CASES_KEY] = case_dataset_class(zsre)
+    for name in LOADERS:
+        ds_dict[f"{CASES_KEY}-{name}"] = case_dataset_class(zsre, name)
 
 
 def easyedit_record(case: EditCase) -> dict[str, Any]:
@@ -31,43 +46,72 @@ def easyedit_record(case: EditCase) -> dict[str, Any]:
     return record
 
 
-def case_dataset_class(zsre_dataset: type) -> type:
-    """Return a data set class for case files, built on the installed EasyEdit's ZsRE class.
+def case_dataset_class(zsre_dataset: type, data_format: str = "cases") -> type:
+    """Return a data set class for files of a format, built on the installed EasyEdit's ZsRE class.
 
-    The class is constructed as EasyEdit's are, ``(path, size=None, config=None)``; batches are
-    put together by EasyEdit's code.
+    The class is constructed as EasyEdit's are, ``(path, size=None, config=None)``, and takes
+    options of the format's loader (``skip_bad``, ``split``, ...) besides; batches are put
+    together by EasyEdit's code. Its objects have ``cases``, the edit cases with all their
+    probes; ``cases.problems`` says which records were left out.
+
+    Args:
+        zsre_dataset: EasyEdit's class.
+        data_format: one of :data:`dafnet_plugin.data.LOADERS`.
+
+    Raises:
+        DataError: no such format.
     """
+    load = get_loader(data_format)
 
     class CaseDataset(zsre_dataset):
-        """Edit cases from a ``.jsonl`` file of :mod:`dafnet_plugin.cases`."""
+        __doc__ = f"""Edit cases from files of the format {data_format!r}."""
 
         def __init__(
-            self, data_dir: str, size: int | None = None, config: Any = None, *_: Any, **__: Any
+            self,
+            data_dir: str,
+            size: int | None = None,
+            config: Any = None,
+            *_: Any,
+            **options: Any,
         ) -> None:
             self.config, self.max_length = config, getattr(config, "max_length", 40)
             name = getattr(config, "tokenizer_name", None) or getattr(config, "model_name", None)
             if isinstance(name, str):
                 self.tok = _tokenizer(name)
-            self._data = [easyedit_record(case) for case in read_cases(data_dir)[:size]]
+            self.cases = load(data_dir, size=size, **options)
+            self._data = [easyedit_record(case) for case in self.cases]
+
+        def collate_fn(self, batch: Sequence[dict[str, Any]]) -> dict[str, Any]:
+            """EasyEdit's batch of some records, for encoder-decoders.
+
+            Raises:
+                DataError: see :meth:`collate_gpt_fn`.
+            """
+            _check_locality(batch)
+            result: dict[str, Any] = super().collate_fn(batch)
+            return result
 
         def collate_gpt_fn(self, batch: Sequence[dict[str, Any]]) -> dict[str, Any]:
-            """EasyEdit's batch of some records.
+            """EasyEdit's batch of some records, for decoders.
 
             Raises:
                 DataError: a record has no locality probe, which EasyEdit's loss needs.
             """
-            without = [
-                str(record["case_id"]) for record in batch if "locality_prompt" not in record
-            ]
-            if without:
-                raise DataError(
-                    f"case {', '.join(without)}: no locality probe; EasyEdit's trainer needs one "
-                    "a case (DAFNetTrainer does not)"
-                )
+            _check_locality(batch)
             result: dict[str, Any] = super().collate_gpt_fn(batch)
             return result
 
+    CaseDataset.__name__ = CaseDataset.__qualname__ = f"{data_format.capitalize()}Dataset"
     return CaseDataset
+
+
+def _check_locality(batch: Sequence[dict[str, Any]]) -> None:
+    without = [str(record["case_id"]) for record in batch if "locality_prompt" not in record]
+    if without:
+        raise DataError(
+            f"case {', '.join(without)}: no locality probe; EasyEdit's trainer needs one "
+            "a case (DAFNetTrainer does not)"
+        )
 
 
 def _tokenizer(name: str) -> Any:

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from dafnet_plugin.easyedit import compat
-from dafnet_plugin.easyedit.datasets import case_dataset_class
+from dafnet_plugin.easyedit.datasets import register_datasets
 from dafnet_plugin.easyedit.executor import DAFNetExecutor
 from dafnet_plugin.easyedit.trainer import DAFNetAlgorithm
 
@@ -14,7 +14,7 @@ ALG_NAME = "DAFNET"
 
 
 def register() -> compat.EasyEdit:
-    """Register editor, trainer, data set, batch editing and restore; once, however often called.
+    """Register editor, trainer, data sets, batch editing and restore; once, however often called.
 
     EasyEdit's tables are shared dictionaries, so they are changed in place.
 
@@ -29,7 +29,7 @@ def register() -> compat.EasyEdit:
     executor = DAFNetExecutor(always_return_weights=easyedit.version == "git")
     easyedit.alg_dict[ALG_NAME] = executor.apply_to_model
     easyedit.alg_train_dict[ALG_NAME] = DAFNetAlgorithm
-    easyedit.ds_dict["dafnet"] = case_dataset_class(easyedit.ds_dict["zsre"])
+    register_datasets(easyedit.ds_dict)
     if easyedit.callable_restore_algs is not None:
         easyedit.callable_restore_algs.add(ALG_NAME)
     _make_batchable(easyedit.batch_editor)

@@ -21,6 +21,12 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def samples() -> Path:
+    """Hand-made files in the formats that published data sets have."""
+    return Path(__file__).parent / "samples"
+
+
+@pytest.fixture(scope="session")
 def tiny() -> TinyWorld:
     """A world of the default size."""
     return make(0)

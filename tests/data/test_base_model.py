@@ -37,7 +37,7 @@ MICRO = BaseModelConfig(
 
 
 def train(directory: Path, family: str = "gpt2", **options: object) -> BaseModelReport:
-    arguments: dict[str, object] = {"config": MICRO, "progress": False, **options}
+    arguments: dict[str, object] = {"config": MICRO, "progress": False, "threads": 1, **options}
     return train_base_model(FACTS, FACTS, family, directory / f"tiny-{family}", **arguments)  # type: ignore[arg-type]
 
 
@@ -107,6 +107,52 @@ def test_wrong_arguments_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="tokens; the context is 24 tokens"):
         train_base_model(long, long, "gpt2", tmp_path / "gpt2", config=MICRO, progress=False)
     assert not (tmp_path / "gpt2" / PROVENANCE).exists()
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes", "shape"),
+    [
+        ("gpt2", {"n_inner": 40, "n_layer": 1}, (32, 40)),
+        ("gpt2", {"n_embd": 16}, (16, 64)),
+        ("llama", {"intermediate_size": 24}, (24, 32)),
+        ("llama", {"hidden_size": 48, "num_attention_heads": 4}, (128, 48)),
+    ],
+)
+def test_other_sizes_make_another_model(
+    tmp_path: Path, family: str, sizes: dict[str, int], shape: tuple[int, int]
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    report = train(tmp_path, family, sizes=sizes, max_seconds=0.0, threads=1)
+    model = AutoModelForCausalLM.from_pretrained(report.directory)
+    name = {"gpt2": "transformer.h.0.mlp.c_fc", "llama": "model.layers.0.mlp.up_proj"}[family]
+    assert tuple(model.get_submodule(name).weight.shape) == shape
+    usual = train(tmp_path / "usual", family, max_seconds=0.0, threads=1)
+    assert recipe(report) != recipe(usual)  # so one is never taken for the other
+
+
+def test_sizes_that_are_as_usual_make_the_same_model(tmp_path: Path) -> None:
+    sizes = {"n_embd": MICRO.width}
+    reports = [
+        train(tmp_path / str(index), sizes=given, max_seconds=0.0, threads=1)
+        for index, given in enumerate([None, {}, sizes])
+    ]
+    assert recipe(reports[0]) == recipe(reports[1]) == recipe(reports[2])
+
+
+def recipe(report: BaseModelReport) -> object:
+    """What a model in a folder is recognised by."""
+    text = (Path(report.directory) / PROVENANCE).read_text(encoding="utf-8")
+    return json.loads(text)["recipe"]
+
+
+def test_sizes_that_a_family_does_not_have_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'n_iner' is unknown for gpt2 \(did you mean 'n_inner'"):
+        train(tmp_path, sizes={"n_iner": 4})
+    with pytest.raises(ConfigError, match=r"'n_inner' is unknown for llama.*intermediate_size"):
+        train(tmp_path, "llama", sizes={"n_inner": 4})
+    with pytest.raises(ConfigError, match="inner is 0"):
+        train(tmp_path, sizes={"n_inner": 0})
 
 
 def test_a_bad_configuration_names_every_problem() -> None:

@@ -68,6 +68,20 @@ def test_a_made_up_copy(tmp_path: Path) -> None:
     assert load_pararel(directory, size=4, split="train") == list(world.train[:4])
 
 
+def test_bystanders_are_left_alone(tmp_path: Path) -> None:
+    directory = make_pararel(tmp_path)
+    world = build_pararel(directory, train_share=0.5, eval_share=0.3, bystander_share=0.1)
+    assert len(world.bystanders) == 9 and set(world.bystanders) <= set(world.facts)
+    check_world(world)
+    prompts = {prompt for fact in world.bystanders for prompt in fact.prompts}
+    for case in (*world.train, *world.evaluation):
+        probes = (*case.generality, *case.locality)
+        assert not prompts & {case.request.prompt, *(probe.prompt for probe in probes)}
+    assert not build_pararel(directory).bystanders
+    with pytest.raises(ConfigError, match=r"bystander_share 0\.3; .*sum below 1"):
+        build_pararel(directory, train_share=0.5, eval_share=0.3, bystander_share=0.3)
+
+
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no P\*\.jsonl files"):
         build_pararel(tmp_path)

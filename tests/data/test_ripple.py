@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dafnet_plugin.cases import Probe
+from dafnet_plugin.cases import PortabilityTest, Probe, Query
 from dafnet_plugin.data.records import Place
 from dafnet_plugin.data.ripple import (
     CRITERIA,
@@ -16,6 +16,7 @@ from dafnet_plugin.data.ripple import (
     load_ripple_records,
     parse_ripple,
     split_sentence,
+    subject_in,
 )
 from dafnet_plugin.errors import DataError
 
@@ -67,8 +68,13 @@ def test_the_original_form(tmp_path: Path) -> None:
         Probe("A sibling of Ada, which is not Bo, is", "Cy", ("Di",)),
     )
     assert len(case.portability["Compositionality_I"]) == 2
+    asked = Query(irma.prompt, (("Irma", "Irma D"),))
+    assert case.tests["Relation_Specificity"] == (PortabilityTest((asked,), "OR", (asked,)),)
+    assert [len(test.queries) for test in case.tests["Forgetfulness"]] == [2]
+    assert case.tests["Compositionality_I"][0].condition == "AND"
     [full] = load_ripple_records(tmp_path / "r.json")
-    assert full.tests["Relation_Specificity"][0].condition_queries[0].probe() == irma
+    known = full.tests["Relation_Specificity"][0].condition_queries[0]
+    assert known.query().probe() == irma and known.details["query_type"] == "regular"
 
 
 def test_the_flattened_form(tmp_path: Path) -> None:
@@ -116,12 +122,19 @@ def test_a_sentence_is_split_where_the_target_begins(
             original(Forgetfulness=[{"test_queries": [query("x", "y")], "test_condition": "XOR"}]),
             "test_condition' is 'XOR'; allowed: OR, AND",
         ),
-        (original(Forgetfulness=[{"test_queries": [query("x")]}]), "'answers' of 'x' is empty"),
+        (
+            original(Forgetfulness=[{"test_queries": [{"prompt": "x", "answers": [{}]}]}]),
+            "field 'value' is missing",
+        ),
         ({"edit": {"prompt": "Nothing"}}, "no target can be told"),
         ({"prompt": "x"}, "field 'target_new' is missing"),
         (
-            {"prompt": "x", "target_new": "y", "Forgetfulness": [{"prompt": "z", "targets": []}]},
-            "'Forgetfulness.targets' of 'z' is empty",
+            {"prompt": "x", "target_new": "y", "Forgetfulness": [{"prompt": "z", "targets": [3]}]},
+            "'Forgetfulness.targets' is 3",
+        ),
+        (
+            {"prompt": "x", "target_new": "y", "Forgetfulness": [{"prompt": "z"}]},
+            "field 'targets' is missing",
         ),
     ],
 )
@@ -131,6 +144,61 @@ def test_bad_records_are_named(tmp_path: Path, record: Any, message: str) -> Non
     with pytest.raises(DataError, match=f"record 1: .*{message}"):
         load_ripple(path)
     assert len(load_ripple(path, skip_bad=True)) == 1
+
+
+def test_questions_without_a_named_answer_cannot_be_asked(tmp_path: Path) -> None:
+    named, nameless, empty = query("a", "A", aliases=("AA",)), query("b", ""), query("c")
+    record = original(
+        Forgetfulness=[
+            {"test_queries": [named]},
+            {"test_queries": [nameless]},
+            {"test_queries": [named], "condition_queries": [empty]},
+            {"test_queries": [named, nameless], "test_condition": "OR"},
+        ],
+        Logical_Generalization=[{"test_queries": [query("d", "", aliases=("D",))]}],
+    )
+    flat = {"prompt": "x", "target_new": "y", "Forgetfulness": [{"prompt": "z", "targets": [""]}]}
+    first, second = load_ripple(write(tmp_path / "r.json", [record, flat]))
+    assert first.tests["Forgetfulness"] == (PortabilityTest((Query("a", (("A", "AA"),)),)),)
+    assert first.portability["Logical_Generalization"] == (Probe("d", "D"),)
+    assert not second.tests and not second.portability
+
+
+def test_the_samples(samples: Path) -> None:
+    """Both forms of the same edits; the flattened one has no conditions."""
+    for name in ("ripple-original.json", "ripple-flat.json"):
+        popular, recent = load_ripple(samples / name)
+        assert popular.request.subject == "Ada Brunel" and recent.request.subject == "Osmark"
+        assert (popular.request.target_new, popular.request.ground_truth) == ("Veltland", "Ruhnia")
+        assert recent.request.ground_truth is None
+        assert popular.portability.keys() == popular.tests.keys()
+        for criterion, tests in popular.tests.items():
+            asked = {query.prompt for test in tests for query in test.queries}
+            assert asked == {probe.prompt for probe in popular.portability[criterion]}
+        conditions = any(
+            test.condition_queries for tests in popular.tests.values() for test in tests
+        )
+        assert conditions == (name == "ripple-original.json")
+    original_form = load_ripple(samples / "ripple-original.json")[0]
+    assert set(original_form.tests) == set(CRITERIA)
+    assert len(original_form.tests["Relation_Specificity"]) == 2  # one has no named answer
+
+
+@pytest.mark.parametrize(
+    ("others", "subject"),
+    [
+        (["The name of the mother of Ada B is", "The gender of Ada B is"], "Ada B"),
+        # A prompt that ends alike by accident, and one of another form, are outvoted.
+        (
+            ["The citizenship of Ada B is", "The gender of Ada B is", "The job of Ada B is", "Who"],
+            "Ada B",
+        ),
+        (["Ada B works as"], None),
+        ([], None),
+    ],
+)
+def test_a_subject_is_what_prompts_about_it_end_in(others: list[str], subject: str | None) -> None:
+    assert subject_in("The country of citizenship of Ada B is", others) == subject
 
 
 def test_written_records_are_read_back() -> None:

@@ -9,12 +9,20 @@ import pytest
 
 from dafnet_plugin.data.counterfact import load_counterfact
 from dafnet_plugin.data.ripple import CRITERIA, RippleQuery, load_ripple_records
-from dafnet_plugin.data.tinyworld import TinyWorld, WorldConfig, build, load
+from dafnet_plugin.data.tinyworld import (
+    TinyWorld,
+    WorldConfig,
+    build,
+    load,
+    load_tinyworld,
+    make,
+)
 from dafnet_plugin.data.tinyworld.build import FILES
 from dafnet_plugin.data.tinyworld.edits import WorldCase
+from dafnet_plugin.data.tinyworld.generate import generate
 from dafnet_plugin.data.tinyworld.world import World
 from dafnet_plugin.data.zsre import load_zsre
-from dafnet_plugin.errors import DataError
+from dafnet_plugin.errors import ConfigError, DataError
 
 CONFIG = WorldConfig(scale=0.3)
 
@@ -119,6 +127,78 @@ def test_criteria_mean_what_the_paper_says(tiny: TinyWorld) -> None:
         assert bool(tests["Forgetfulness"]) == relation.many_valued
 
 
+def test_a_case_has_the_tests_of_its_record(tiny: TinyWorld) -> None:
+    for item in tiny.evaluation:
+        tests = {name: tests for name, tests in item.record.tests.items() if tests}
+        assert item.case.tests.keys() == tests.keys() == item.case.portability.keys()
+        for name, group in tests.items():
+            assert item.case.tests[name] == tuple(test.test() for test in group)
+
+
+def check_bystanders(world: TinyWorld) -> None:
+    stated = {line.prompt: line for line in world.lines}
+    left = [stated[statement.prompt] for statement in world.bystanders]
+    assert [line.answer for line in left] == [item.answer for item in world.bystanders]
+    asked = {key for item in world.evaluation for key in item.locality_facts}
+    for line in left:
+        assert world.split[line.subject] == "bystander" and line.key not in asked
+        assert all(line.key not in world.world.changes(item.edit) for item in world.evaluation)
+
+
+def test_bystanders_are_left_alone(tiny: TinyWorld) -> None:
+    assert len(tiny.bystanders) >= 30
+    check_bystanders(tiny)
+
+
+@pytest.fixture(scope="module")
+def together() -> TinyWorld:
+    """A world whose evaluation edits can be made in one sequence."""
+    return make(3, WorldConfig(scale=0.5, edits_per_subject=3))
+
+
+def test_edits_of_one_sequence_do_not_contradict_each_other(together: TinyWorld) -> None:
+    world, owners = together.world, {}
+    subjects: dict[str, int] = {}
+    for index, item in enumerate(together.evaluation):
+        subjects[item.edit.subject] = subjects.get(item.edit.subject, 0) + 1
+        changes = together.world.changes(item.edit)
+        for key in (*changes.changed, *changes.retracted):
+            if key in world.simple or world.relations[key[1]].path is None:
+                assert owners.setdefault(key, index) == index
+    assert max(subjects.values()) == 3 and len(together.evaluation) >= 60
+    check_bystanders(together)
+
+
+def test_tests_of_one_sequence_hold_after_all_its_edits(together: TinyWorld) -> None:
+    """What a test asks for is what the world says after every edit has been made."""
+    last, before = together.world, together.world
+    for item in together.evaluation:
+        last = last.after(item.edit)
+    counts = dict.fromkeys(CRITERIA, 0)
+    for item in together.evaluation:
+        for name, tests in item.record.tests.items():
+            counts[name] += len(tests)
+            for test in tests:
+                for query in test.queries:
+                    check_query(query, last)
+                for query in test.condition_queries:
+                    check_query(query, before)
+        for key in item.locality_facts:
+            assert last.objects(key) == before.objects(key)
+    assert min(counts.values()) >= 5, counts
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_edits_per_subject_must_be_positive(number: int) -> None:
+    with pytest.raises(ConfigError, match=rf"edits_per_subject is {number}; at least 1"):
+        WorldConfig(edits_per_subject=number)
+
+
+def test_large_worlds_have_names_enough() -> None:
+    labels = [entity.label for entity in generate(0, WorldConfig(scale=4)).entities.values()]
+    assert len(set(labels)) == len(labels) > 1000
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(1, tmp_path_factory.mktemp("world"), CONFIG)
@@ -150,6 +230,11 @@ def test_what_is_loaded_is_what_was_made(built: Path, micro: TinyWorld) -> None:
     assert data.train == [item.case for item in micro.train]
     assert data.evaluation == [item.case for item in micro.evaluation]
     assert len(data.statements) == sum(line.count for line in micro.lines)
+    assert data.bystanders == list(micro.bystanders)
+    assert load_tinyworld(built) == data.evaluation
+    assert load_tinyworld(built, split="train", size=3) == data.train[:3]
+    with pytest.raises(DataError, match="split is 'test'; allowed: 'train', 'eval'"):
+        load_tinyworld(built, split="test")
     assert set(data.statements) == set(data.probes) and len(data.probes) == len(set(data.probes))
 
 

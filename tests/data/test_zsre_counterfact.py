@@ -93,13 +93,17 @@ def test_counterfact_in_the_original_form(tmp_path: Path) -> None:
         },
         "paraphrase_prompts": ["Words. France is ruled from"],
         "neighborhood_prompts": ["The capital of the Ile is", "The town of the Louvre is"],
-        "attribute_prompts": [],
-        "generation_prompts": [],
+        "attribute_prompts": ["The capital of Italy is"],
+        "generation_prompts": ["France's capital is known for"],
     }
-    [case] = load_counterfact(write(tmp_path / "c.json", [record]))
+    path = write(tmp_path / "c.json", [record])
+    [case] = load_counterfact(path)
     assert case.request.prompt == "The capital of France is"
     assert [probe.answer for probe in case.generality] == ["Rome"]
     assert [probe.answer for probe in case.locality] == ["Paris", "Paris"]
+    assert case.generation == ("France's capital is known for",)
+    [case] = load_counterfact(path, attributes=True)
+    assert case.locality[2:] == (Probe("The capital of Italy is", "Rome"),)
 
 
 def test_statements_are_the_facts_before_the_edit_each_prompt_once(tmp_path: Path) -> None:
@@ -125,6 +129,7 @@ def test_subjects_that_were_seen_are_left_out(tmp_path: Path) -> None:
         ({"prompt": 5}, "record 1: field 'prompt' is 5"),
         ({"rephrase_prompt": None}, "record 1: field 'rephrase_prompt' is None"),
         ("text", "record 1: an object is needed, found 'text'"),
+        ({"requested_rewrite": {"subject": "x"}}, "record 1: field 'target_new' is missing"),
     ],
 )
 def test_a_bad_record_is_named_or_skipped(
@@ -136,7 +141,9 @@ def test_a_bad_record_is_named_or_skipped(
         load_counterfact(path)
     assert str(path) in str(caught.value)
     with caplog.at_level(logging.WARNING):
-        assert len(load_counterfact(path, skip_bad=True)) == 2
+        cases = load_counterfact(path, skip_bad=True)
+    assert len(cases) == 2 and len(cases.problems) == 1
+    assert cases.problems[0] == str(caught.value)
     assert "1 malformed records skipped" in caplog.text and message in caplog.text
 
 
@@ -152,6 +159,42 @@ def test_malformed_json_is_named_with_its_line(tmp_path: Path) -> None:
     path.write_text('[\n {"prompt": "x",}\n]', encoding="utf-8")
     with pytest.raises(DataError, match="line 2"):
         load_counterfact(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"locality": 3}, "field 'locality': a list is needed"),
+        ({"locality": [{"prompt": "a"}]}, "field 'ground_truth' is missing"),
+        (
+            {"locality": [{"prompt": "a", "ground_truth": ""}]},
+            "field 'locality.ground_truth' of 'a' is blank",
+        ),
+        (
+            {"portability": {"x": [{"prompt": 1, "ground_truth": "b"}]}},
+            "'portability.x.prompt' is 1",
+        ),
+        ({"ground_truth": 5}, "field 'ground_truth' is 5"),
+        ({"rephrase_prompt": [7]}, "field 'rephrase_prompt' is 7"),
+    ],
+)
+def test_bad_fields_of_the_structured_form(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    record = {"prompt": "France's capital is", "target_new": "Rome", "subject": "France"}
+    path = write(tmp_path / "z.json", [record, record | change])
+    with pytest.raises(DataError, match=f"z.json: record 1: .*{message}"):
+        load_zsre(path)
+    assert len(load_zsre(path, skip_bad=True)) == 1
+
+
+def test_the_samples(samples: Path) -> None:
+    first, second = load_zsre(samples / "zsre-mend.json")
+    assert first.portability and not second.portability
+    [case] = load_zsre(samples / "zsre-structured.json")
+    assert len(case.generality) == 2 and case.request.ground_truth == "Emil Brunel"
+    assert case.portability["Recalled_Relation"][0].aliases == ("Osburg, Osmark",)
+    assert len(load_counterfact(samples / "counterfact-original.json")) == 2
 
 
 def test_a_file_without_a_list_or_without_records(tmp_path: Path) -> None:

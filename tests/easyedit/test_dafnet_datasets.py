@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dafnet_plugin.cases import EditCase, EditRequest, Probe, write_cases
-from dafnet_plugin.easyedit.datasets import case_dataset_class
+from dafnet_plugin.data import LOADERS
+from dafnet_plugin.easyedit.datasets import case_dataset_class, register_datasets
 from dafnet_plugin.errors import DataError
 from dafnet_plugin.training.sources import cases_of
 
@@ -34,8 +35,10 @@ class ZsreDataset:
     def __len__(self) -> int:
         return len(self._data)
 
-    def collate_gpt_fn(self, batch: list[dict[str, Any]]) -> dict[str, Any]:
+    def collate_fn(self, batch: list[dict[str, Any]]) -> dict[str, Any]:
         return {"raw": batch}
+
+    collate_gpt_fn = collate_fn
 
 
 @pytest.fixture
@@ -73,11 +76,42 @@ def test_trainer_reads_them_back(file: Path) -> None:
     assert cases[0].locality == FULL.locality
 
 
-def test_missing_locality_names_the_case(file: Path) -> None:
+@pytest.mark.parametrize("collate", ["collate_fn", "collate_gpt_fn"])
+def test_missing_locality_names_the_case(file: Path, collate: str) -> None:
     data = case_dataset_class(ZsreDataset)(str(file))
-    assert data.collate_gpt_fn(data[:1])["raw"] == data[:1]
+    assert getattr(data, collate)(data[:1])["raw"] == data[:1]
     with pytest.raises(DataError, match="case bare: no locality probe"):
-        data.collate_gpt_fn(data[:2])
+        getattr(data, collate)(data[:2])
+
+
+def test_every_format_is_registered_and_easyedits_entries_stay() -> None:
+    table: dict[str, Any] = {"zsre": ZsreDataset, "cf": object}
+    register_datasets(table)
+    assert set(table) == {"zsre", "cf", "dafnet", *(f"dafnet-{name}" for name in LOADERS)}
+    assert table["zsre"] is ZsreDataset and table["cf"] is object
+    assert table["dafnet-ripple"].__name__ == "RippleDataset"
+    with pytest.raises(DataError, match=r"'rippl' is unknown.*did you mean 'ripple'"):
+        case_dataset_class(ZsreDataset, "rippl")
+
+
+def test_a_data_set_keeps_all_probes_and_says_what_was_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    write_cases(path, [FULL, BARE])
+    with open(path, "a") as file:
+        file.write('{"case_id": "broken"}\n')
+    build = case_dataset_class(ZsreDataset)
+    with pytest.raises(DataError, match=r"record 2: .*'request'"):
+        build(str(path))
+    data = build(str(path), skip_bad=True)
+    assert data.cases == [FULL, BARE] and len(data.cases.problems) == 1 and len(data) == 2
+
+
+def test_options_of_a_format_are_passed_on() -> None:
+    samples = Path(__file__).parents[1] / "data" / "samples"
+    data = case_dataset_class(ZsreDataset, "dafset")(str(samples / "dafset"), 5, prefixes=True)
+    assert len(data.cases[4].generality) == 3
+    with pytest.raises(TypeError, match="prefix"):
+        case_dataset_class(ZsreDataset, "dafset")(str(samples / "dafset"), prefix=True)
 
 
 def test_tokenizer_is_the_models(file: Path, tiny_models: dict[str, Path]) -> None:

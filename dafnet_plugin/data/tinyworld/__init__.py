@@ -4,7 +4,15 @@
 reads back what base-model training, meta-training and evaluation need.
 """
 
-from dafnet_plugin.data.tinyworld.build import TinyWorld, WorldData, build, load, make, statements
+from dafnet_plugin.data.tinyworld.build import (
+    TinyWorld,
+    WorldData,
+    build,
+    load,
+    load_tinyworld,
+    make,
+    statements,
+)
 from dafnet_plugin.data.tinyworld.generate import WorldConfig
 from dafnet_plugin.data.tinyworld.world import Changes, Edit, Entity, World
 
@@ -18,6 +26,7 @@ __all__ = [
     "WorldData",
     "build",
     "load",
+    "load_tinyworld",
     "make",
     "statements",
 ]

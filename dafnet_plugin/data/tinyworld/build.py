@@ -10,8 +10,9 @@ from typing import Any
 
 from dafnet_plugin.cases import EditCase, write_cases
 from dafnet_plugin.data.case_files import load_cases
+from dafnet_plugin.data.records import Records
 from dafnet_plugin.data.statements import Statement
-from dafnet_plugin.data.tinyworld.edits import WorldCase, make_cases
+from dafnet_plugin.data.tinyworld.edits import WorldCase, make_cases, unrelated_facts
 from dafnet_plugin.data.tinyworld.generate import WorldConfig, generate
 from dafnet_plugin.data.tinyworld.split import EVAL, TRAIN, split_subjects
 from dafnet_plugin.data.tinyworld.text import (
@@ -26,12 +27,13 @@ from dafnet_plugin.data.tinyworld.world import Key, World
 from dafnet_plugin.errors import DataError
 from dafnet_plugin.files import read_json, read_jsonl, sha256, write_json, write_text
 
-FORMAT_VERSION = 1  # raised whenever the same seed would give other bytes
+FORMAT_VERSION = 2  # raised whenever the same seed would give other bytes
 MANIFEST = "world.json"
 FILES = (
     "text.jsonl",
     "entities.jsonl",
     "facts.jsonl",
+    "bystanders.jsonl",
     *(f"cases-{part}.jsonl" for part in (TRAIN, EVAL)),
     *(
         f"{name}-{part}.json"
@@ -49,6 +51,7 @@ class TinyWorld:
         split: ``"train"``, ``"eval"`` or ``"bystander"`` for each subject.
         lines: the text, each sentence once with its count.
         train, evaluation: cases in random order.
+        bystanders: facts that no case edits and no locality probe of an evaluation asks for.
     """
 
     world: World
@@ -56,6 +59,7 @@ class TinyWorld:
     lines: Sequence[Line]
     train: Sequence[WorldCase]
     evaluation: Sequence[WorldCase]
+    bystanders: Sequence[Statement]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,14 @@ class WorldData:
     Attributes:
         statements: the text, each sentence as often as the world says it.
         probes: each sentence once: what a base model shall know.
+        bystanders: facts that no case edits and no locality probe of an evaluation asks for.
     """
 
     statements: list[Statement]
     probes: list[Statement]
     train: list[EditCase]
     evaluation: list[EditCase]
+    bystanders: list[Statement]
 
 
 def make(seed: int, config: WorldConfig | None = None) -> TinyWorld:
@@ -80,12 +86,17 @@ def make(seed: int, config: WorldConfig | None = None) -> TinyWorld:
     split = split_subjects(world, seed, config)
     lines = write_world(world, split, seed, config)
     stated = plain_prompts(lines)
+    evaluation = make_cases(world, split, stated, EVAL, seed, config.edits_per_subject)
     return TinyWorld(
         world=world,
         split=split,
         lines=lines,
         train=make_cases(world, split, stated, TRAIN, seed),
-        evaluation=make_cases(world, split, stated, EVAL, seed),
+        evaluation=evaluation,
+        bystanders=[
+            Statement(stated[key][0], world.label(world.objects(key)[0]))
+            for key in unrelated_facts(world, split, evaluation, seed)
+        ],
     )
 
 
@@ -106,6 +117,8 @@ def build(seed: int, directory: str | Path, config: WorldConfig | None = None) -
     write_text(directory / "text.jsonl", _lines(asdict(line) for line in tiny.lines))
     write_text(directory / "entities.jsonl", _lines(asdict(entity) for entity in entities))
     write_text(directory / "facts.jsonl", _lines(_facts(tiny)))
+    bystanders = _lines(statement._asdict() for statement in tiny.bystanders)
+    write_text(directory / "bystanders.jsonl", bystanders)
     for part, cases in ((TRAIN, tiny.train), (EVAL, tiny.evaluation)):
         write_cases(directory / f"cases-{part}.jsonl", [item.case for item in cases])
         write_json(directory / f"zsre-{part}.json", list(zsre_records(tiny, cases)))
@@ -140,7 +153,21 @@ def load(directory: str | Path) -> WorldData:
         probes=list(dict.fromkeys(Statement(line.prompt, line.answer) for line in lines)),
         train=load_cases(directory / f"cases-{TRAIN}.jsonl"),
         evaluation=load_cases(directory / f"cases-{EVAL}.jsonl"),
+        bystanders=[Statement(**item) for item in read_jsonl(directory / "bystanders.jsonl")],
     )
+
+
+def load_tinyworld(
+    path: str | Path, *, size: int | None = None, skip_bad: bool = False, split: str = EVAL
+) -> Records[EditCase]:
+    """Load the cases of one split (``"train"`` or ``"eval"``) of a built world.
+
+    Raises:
+        DataError: there is no such split, or a record is malformed.
+    """
+    if split not in (TRAIN, EVAL):
+        raise DataError(f"split is {split!r}; allowed: {TRAIN!r}, {EVAL!r}")
+    return load_cases(Path(path) / f"cases-{split}.jsonl", size=size, skip_bad=skip_bad)
 
 
 def statements(lines: Iterable[Line]) -> list[Statement]:

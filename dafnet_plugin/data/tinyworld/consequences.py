@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dafnet_plugin.data.ripple import RippleQuery, RippleTest
+from dafnet_plugin.data.ripple_records import RippleQuery, RippleTest
 from dafnet_plugin.data.tinyworld.relations import prompt_of
 from dafnet_plugin.data.tinyworld.text import ALIAS_PATTERNS, ALIAS_RELATION
+from dafnet_plugin.data.tinyworld.together import Together
 from dafnet_plugin.data.tinyworld.world import Changes, Edit, Key, World
 
 MOST_TESTS = 4  # of one criterion for one edit; a country has dozens of citizens
@@ -24,18 +25,20 @@ class Consequences:
         edit: of a simple fact.
         stated: prompts in which the text states each fact.
         rng: chooses among prompts and, where there are many, among tests.
+        together: the edits that are made besides; tests that one of them spoils are left out.
     """
 
     world: World
     edit: Edit
     stated: Mapping[Key, Sequence[str]]
     rng: random.Random
+    together: Together | None = None
     after: World = field(init=False)
     changes: Changes = field(init=False)
 
     def __post_init__(self) -> None:
         self.after = self.world.after(self.edit)
-        self.changes = self.world.compare(self.after)
+        self.changes = self.world.changes(self.edit)
 
     def tests(self) -> dict[str, tuple[RippleTest, ...]]:
         """Return the tests by criterion; a criterion that does not apply has none."""
@@ -47,7 +50,7 @@ class Consequences:
             "Compositionality_II": self._compositionality_two,
             "Forgetfulness": self._forgetfulness,
         }
-        return {name: self._few(list(make())) for name, make in criteria.items()}
+        return {name: self._few(self._standing(make())) for name, make in criteria.items()}
 
     def _relation_specificity(self) -> Iterable[RippleTest]:
         """Other facts about the subject, which stay as they are and were known before."""
@@ -146,6 +149,13 @@ class Consequences:
 
     def _names(self, entity: str) -> tuple[str, ...]:
         return (self.world.label(entity), *self.world.entities[entity].aliases)
+
+    def _standing(self, tests: Iterable[RippleTest]) -> list[RippleTest]:
+        """The tests that hold after all edits."""
+        if self.together is None:
+            return list(tests)
+        index = self.together.owners[self.edit.subject, self.edit.relation]
+        return [test for test in tests if self.together.stands(test, index)]
 
     def _few(self, tests: list[RippleTest]) -> tuple[RippleTest, ...]:
         return tuple(tests if len(tests) <= MOST_TESTS else self.rng.sample(tests, MOST_TESTS))

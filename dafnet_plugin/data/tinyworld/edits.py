@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dafnet_plugin.cases import EditCase, EditRequest, Probe
-from dafnet_plugin.data.ripple import RippleRecord
+from dafnet_plugin.data.ripple_records import RippleRecord
 from dafnet_plugin.data.tinyworld.consequences import Consequences
 from dafnet_plugin.data.tinyworld.relations import prompt_of
-from dafnet_plugin.data.tinyworld.split import BYSTANDER, EVAL, TRAIN
+from dafnet_plugin.data.tinyworld.split import BYSTANDER, TRAIN
+from dafnet_plugin.data.tinyworld.together import Together, choose_together
 from dafnet_plugin.data.tinyworld.world import Edit, Key, World
 
 POPULAR_RANK = 60  # RippleEdits calls an edit popular or random by its subject
+RESERVED_SHARE = 0.25  # of the facts about bystanders; no locality probe asks for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ def make_cases(
     stated: Mapping[Key, Sequence[str]],
     part: str,
     seed: int,
+    edits_per_subject: int | None = None,
 ) -> list[WorldCase]:
     """Return one case for each simple fact about the subjects of a part, in random order.
 
@@ -47,24 +50,59 @@ def make_cases(
         stated: prompts in which the text states each fact.
         part: ``"train"`` or ``"eval"``.
         seed: of targets, probes and order.
+        edits_per_subject: fewer cases, whose edits can all be made in one sequence; see
+            :class:`~dafnet_plugin.data.tinyworld.generate.WorldConfig`.
     """
     rng = random.Random(f"tiny world edits {part} {seed}")
     keys = [key for key in world.simple if split[key[0]] == part]
     edits = [edit for key in keys if (edit := _edit(world, split, key, rng)) is not None]
     rng.shuffle(edits)
-    # Training protects facts about subjects that training edits. Evaluations protect facts
-    # about bystanders, which no edit changes, however many there are in a sequence.
-    protected = TRAIN if part == TRAIN else BYSTANDER
-    taboo: set[Key] = set()
-    if part == EVAL:
-        for edit in edits:
-            changes = world.changes(edit)
-            taboo |= changes.changed.keys() | changes.retracted
-    pool = [key for key in world.simple if split[key[0]] == protected and key not in taboo]
+    together = None
+    if edits_per_subject is not None:
+        together = choose_together(world, edits, edits_per_subject)
+        edits = list(together.edits)
+    pool = _protected(world, split, part, edits, seed)
     return [
-        _case(world, stated, edit, f"tinyworld-{part}-{index}", pool, rng)
+        _case(world, stated, edit, f"tinyworld-{part}-{index}", pool, rng, together)
         for index, edit in enumerate(edits)
     ]
+
+
+def _protected(
+    world: World, split: Mapping[str, str], part: str, edits: Iterable[Edit], seed: int
+) -> list[Key]:
+    """The facts that locality probes ask for.
+
+    Training protects facts about subjects that training edits. Evaluations protect facts about
+    bystanders, which no edit changes, however many there are in a sequence.
+    """
+    if part == TRAIN:
+        return [key for key in world.simple if split[key[0]] == TRAIN]
+    taboo = _changed(world, edits) | reserved_facts(world, split, seed)
+    return [key for key in world.simple if split[key[0]] == BYSTANDER and key not in taboo]
+
+
+def _changed(world: World, edits: Iterable[Edit]) -> set[Key]:
+    changed: set[Key] = set()
+    for edit in edits:
+        changes = world.changes(edit)
+        changed |= changes.changed.keys() | changes.retracted
+    return changed
+
+
+def reserved_facts(world: World, split: Mapping[str, str], seed: int) -> set[Key]:
+    """Facts about bystanders that no locality probe asks for."""
+    keys = [key for key in world.simple if split[key[0]] == BYSTANDER]
+    rng = random.Random(f"tiny world reserved {seed}")
+    return set(rng.sample(keys, round(RESERVED_SHARE * len(keys))))
+
+
+def unrelated_facts(
+    world: World, split: Mapping[str, str], cases: Iterable[WorldCase], seed: int
+) -> list[Key]:
+    """Facts that no case edits and no locality probe of an evaluation asks for, in order."""
+    edited = _changed(world, (case.edit for case in cases))
+    return sorted(reserved_facts(world, split, seed) - edited)
 
 
 def _edit(world: World, split: Mapping[str, str], key: Key, rng: random.Random) -> Edit | None:
@@ -89,6 +127,7 @@ def _case(
     case_id: str,
     pool: Sequence[Key],
     rng: random.Random,
+    together: Together | None,
 ) -> WorldCase:
     key, target = (edit.subject, edit.relation), world.label(edit.object)
     relation, subject = world.relations[edit.relation], world.entities[edit.subject]
@@ -98,7 +137,7 @@ def _case(
         subject=subject.label,
         ground_truth=world.label(world.simple[key][0]),
     )
-    consequences = Consequences(world, edit, stated, rng)
+    consequences = Consequences(world, edit, stated, rng, together)
     popular = subject.popularity <= POPULAR_RANK
     record = RippleRecord(
         example_type="popular" if popular else "random",
@@ -106,6 +145,7 @@ def _case(
         tests=consequences.tests(),
         edit=_ripple_edit(world, edit, request),
     )
+    ripple = record.case(case_id)
     locality = list(_locality(edit, pool, consequences, rng))
     return WorldCase(
         edit=edit,
@@ -119,7 +159,8 @@ def _case(
                 Probe(rng.choice(list(stated[other])), world.label(world.simple[other][0]))
                 for other in locality
             ),
-            portability=record.case(case_id).portability,
+            portability=ripple.portability,
+            tests=ripple.tests,
         ),
         record=record,
         locality_facts=tuple(locality),

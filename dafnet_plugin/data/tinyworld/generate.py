@@ -47,6 +47,10 @@ class WorldConfig:
         alias_fact_share: share of the facts about a subject with an alias that are stated
             once more through the alias.
         nq_share: share of the facts stated once more after ``nq question: ``.
+        edits_per_subject: evaluations edit at most so many facts about a subject, chosen so
+            that all the edits of the world can be made in one sequence: none contradicts
+            another, and no test asks for what another edit changes. None: every fact is
+            edited, and each case stands by itself.
     """
 
     scale: float = 1.0
@@ -59,17 +63,20 @@ class WorldConfig:
     min_exposure: int = 3
     alias_fact_share: float = 0.5
     nq_share: float = 0.25
+    edits_per_subject: int | None = None
 
     def __post_init__(self) -> None:
         problems = []
-        if not 0.2 <= self.scale <= 1.8:
-            problems.append(f"scale is {self.scale}; 0.2 to 1.8 is allowed")
+        if not 0.2 <= self.scale <= 4.0:
+            problems.append(f"scale is {self.scale}; 0.2 to 4 is allowed")
         if not (self.train_share > 0 and self.eval_share > 0):
             problems.append("train_share and eval_share must be positive")
         if not self.train_share + self.eval_share < 1:
             problems.append("train_share + eval_share must be below 1: bystanders are needed")
         if not 1 <= self.min_exposure <= self.max_exposure:
             problems.append("1 <= min_exposure <= max_exposure is needed")
+        if self.edits_per_subject is not None and self.edits_per_subject < 1:
+            problems.append(f"edits_per_subject is {self.edits_per_subject}; at least 1 is needed")
         if problems:
             raise ConfigError("tiny world: " + "; ".join(problems))
 

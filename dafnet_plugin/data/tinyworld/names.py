@@ -46,7 +46,8 @@ class Namer:
         if kind == "person":
             return f"{self._one('given')} {self._word()}"
         if kind == "work":
-            return f"The {self._one('adjectives')} {self._one('nouns')}"
+            noun = self._one("nouns") if self._titles_are_left() else self._word()
+            return f"The {self._one('adjectives')} {noun}"
         if kind == "company":
             return f"{self._word()} {self._one('firms')}"
         if kind == "university":
@@ -56,6 +57,11 @@ class Namer:
         if kind in self._words:
             return self._take(kind)
         return self._word() + self._words["endings"].get(kind, "")
+
+    def _titles_are_left(self) -> bool:
+        """Whether titles of two plain words are not nearly used up, as in large worlds."""
+        titles = len(self._words["adjectives"]) * len(self._words["nouns"])
+        return sum(name.startswith("The ") for name in self._used) < 0.9 * titles
 
     def _one(self, words: str) -> str:
         return str(self._rng.choice(self._words[words]))

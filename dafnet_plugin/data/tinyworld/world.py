@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from dafnet_plugin.data.tinyworld.relations import Relation, includes
 from dafnet_plugin.errors import DataError
@@ -68,6 +69,9 @@ class World:
     relations: Mapping[str, Relation]
     simple: Mapping[Key, tuple[str, ...]]
     _composed: dict[Key, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _changes: dict[Edit, Changes] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         hops = [relation for relation in self.relations.values() if relation.path]
@@ -128,15 +132,21 @@ class World:
 
     def changes(self, edit: Edit) -> Changes:
         """Return every simple and composed fact that the edit changes or ends."""
-        return self.compare(self.after(edit))
+        if edit not in self._changes:
+            self._changes[edit] = self.compare(self.after(edit))
+        return self._changes[edit]
 
     def compare(self, after: World) -> Changes:
         """Return what is different in another state of this world."""
-        old, new = dict(self.facts()), dict(after.facts())
+        old, new = self._known, dict(after.facts())
         return Changes(
             changed={key: objects for key, objects in new.items() if old.get(key) != objects},
             retracted=frozenset(old.keys() - new.keys()),
         )
+
+    @cached_property
+    def _known(self) -> dict[Key, tuple[str, ...]]:
+        return dict(self.facts())
 
     def _check(self, edit: Edit) -> None:
         relation = self.relations.get(edit.relation)

@@ -71,7 +71,7 @@ class Bench:
         hparams = build_hparams(easyedit, job.alg_name, job.hparams, job.overrides)
         editor = easyedit.base_editor.from_hparams(hparams)
         editor.model.eval()
-        adapter = get_adapter(job.alg_name, repaired=job.repaired)
+        adapter = get_adapter(job.alg_name, repaired=job.repaired, **job.options)
         texts = [" ".join(pair) for pair in _pairs(job.texts)]
         adapter.prepare(easyedit, editor, hparams, texts, seed)
         cases = read_cases(job.cases)

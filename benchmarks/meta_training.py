@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
+import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.config import ROOT
 from benchmarks.jobs import TrainingJob
 from benchmarks.methods import fill, read_yaml
+from benchmarks.methods.serac import ENCODER, make_encoder
 from dafnet_plugin.cases import read_cases, write_cases
 from dafnet_plugin.errors import ConfigError
 from dafnet_plugin.files import read_json, write_json
@@ -18,17 +22,29 @@ from dafnet_plugin.files import read_json, write_json
 HELD_OUT = 0.1
 """Share of the training cases that EasyEdit's trainer validates on, to keep its best archive."""
 
+ENDLESS = 10**9
+"""Iterations of a training that time ends."""
 
-def train(job: TrainingJob) -> int:
-    """Train and write the record of the job."""
+
+Progress = Callable[[float, float], object]
+"""Told what is done and what there is to do, in steps or in seconds."""
+
+
+def train(job: TrainingJob, progress: Progress = lambda done, total: None) -> int:
+    """Train and write the record of the job; DAFNet goes on where it was interrupted."""
     import torch
 
     if job.threads:
         torch.set_num_threads(job.threads)
-    start = time.monotonic()
-    archive = _train_dafnet(job) if job.alg_name == "DAFNET" else _train_with_easyedit(job)
-    seconds = round(time.monotonic() - start, 1)
-    write_json(job.record, {"inputs": job.inputs, "archive": archive, "seconds": seconds})
+    run = _train_dafnet if job.alg_name == "DAFNET" else _train_with_easyedit
+    archive, iterations, seconds = run(job, progress)
+    record = {
+        "inputs": job.inputs,
+        "archive": archive,
+        "seconds": round(seconds, 1),
+        "iterations": iterations,
+    }
+    write_json(job.record, record)
     return 0
 
 
@@ -41,7 +57,7 @@ def archive_of(job: TrainingJob) -> str | None:
     return record["archive"] if found else None
 
 
-def _train_dafnet(job: TrainingJob) -> str:
+def _train_dafnet(job: TrainingJob, progress: Progress) -> tuple[str, int, float]:
     from dafnet_plugin.hparams import DAFNetTrainingHparams
     from dafnet_plugin.training.trainer import DAFNetTrainer
 
@@ -49,40 +65,55 @@ def _train_dafnet(job: TrainingJob) -> str:
     config.model_name = config.tokenizer_name = job.model
     config.results_dir, config.device = job.folder, job.device
     config.train_path, config.threads, config.tensorboard = job.cases, job.threads, False
+    config.seed += job.seed
+    if job.seconds is not None:
+        config.max_seconds, config.max_iters, config.max_epochs = job.seconds, None, None
+    start = time.monotonic()
     # No validation set: nothing is selected on facts that are evaluated later.
-    trainer = DAFNetTrainer(config, {Path(job.cases).stem: read_cases(job.cases)})
-    trainer.run()
-    return str(trainer.directory)
+    cases = {Path(job.cases).stem: read_cases(job.cases)}
+    trainer = DAFNetTrainer(config, cases, resume=True)
+    preparing = time.monotonic() - start
+    with _watching(trainer, progress):
+        trainer.run()
+    # The state knows the time of all the runs that this one goes on from.
+    return str(trainer.directory), trainer.state.iteration, preparing + trainer.state.seconds
 
 
-def _train_with_easyedit(job: TrainingJob) -> str:
-    """Train with EasyEdit's own ``EditTrainer`` (MEND and its kin)."""
+@contextlib.contextmanager
+def _watching(trainer: Any, progress: Progress) -> Iterator[None]:
+    """Report on a DAFNet in training once a second."""
+    config, over = trainer.config, threading.Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            state = trainer.state
+            limits = [(state.iteration, config.max_iters), (state.seconds, config.max_seconds)]
+            shares = [done / limit for done, limit in limits if limit]
+            progress(max(shares, default=0.0), 1.0)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+# -- with EasyEdit's own EditTrainer -------------------------------------------------------------
+
+
+def _train_with_easyedit(job: TrainingJob, progress: Progress) -> tuple[str, int, float]:
+    """Train MEND, SERAC or MALMEN."""
     import torch
 
     from dafnet_plugin.easyedit import register
 
-    folder = Path(job.folder)
+    folder, start = Path(job.folder), time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
-    # EasyEdit logs each step; the terminal gets a bar instead.
     logging.basicConfig(filename=folder / "training.log", filemode="w", level=logging.INFO)
     easyedit = register()
-    config = fill(
-        _training_class(easyedit, job.alg_name),
-        read_yaml(ROOT / job.hparams),
-        {
-            "model_name": job.model,
-            "tokenizer_name": job.model,
-            "results_dir": job.folder,
-            "device": job.device,
-            "archive": None,
-        },
-        job.hparams,
-    )
-    if config.max_iters <= config.val_interval:
-        raise ConfigError(
-            f"{job.hparams}: val_interval: {config.val_interval}; allowed: below max_iters "
-            f"({config.max_iters}), or no archive is ever written"
-        )
+    config = _config(easyedit, job)
     random.seed(config.seed)
     torch.manual_seed(config.seed)  # which EasyEdit's wheel leaves to its user
     cases = read_cases(job.cases)
@@ -96,8 +127,93 @@ def _train_with_easyedit(job: TrainingJob) -> str:
         repair_labels(data)
         sets.append(data)
     trainer = easyedit.module("trainer.EditTrainer").EditTrainer(config, *sets)
-    _run_with_bar(trainer, job.alg_name)
-    return str(trainer.save_path)
+    iterations = _run(trainer, job.seconds, progress)
+    return str(trainer.save_path), iterations, time.monotonic() - start
+
+
+def _config(easyedit: Any, job: TrainingJob) -> Any:
+    """The method's hyper-parameters for training.
+
+    Raises:
+        ConfigError: keys are unknown or missing, or no archive would ever be written.
+    """
+    values = read_yaml(ROOT / job.hparams)
+    overrides: dict[str, Any] = {
+        "model_name": job.model,
+        "tokenizer_name": job.model,
+        "results_dir": job.folder,
+        "device": job.device,
+        "archive": None,
+    }
+    seed = values.get("seed", 0) + job.seed  # MALMEN has no such key, and draws all the same
+    if job.alg_name == "SERAC":
+        if values.get("cls_name") is None:
+            overrides["cls_name"] = str(Path(job.folder) / ENCODER)
+            make_encoder(Path(job.model), Path(overrides["cls_name"]), seed)
+        if values.get("small_name") is None:
+            overrides["small_name"] = job.model
+    if job.seconds is not None:
+        overrides |= {"max_iters": ENDLESS, "max_epochs": None}
+    config = fill(_training_class(easyedit, job.alg_name), values, overrides, job.hparams)
+    config.seed = seed
+    if config.max_iters <= config.val_interval:
+        raise ConfigError(
+            f"{job.hparams}: val_interval: {config.val_interval}; allowed: below max_iters "
+            f"({config.max_iters}), or no archive is ever written"
+        )
+    return config
+
+
+class _TimeIsUp(BaseException):
+    """Ends a training; not an error, and nothing for EasyEdit to catch."""
+
+
+def _run(trainer: Any, seconds: float | None, progress: Progress) -> int:
+    """Train, until ``seconds`` have passed if they are given; returns the steps made."""
+    done = 0
+    start = time.monotonic()
+    # MALMEN trains itself, several batches at a time.
+    owner, name = (
+        (trainer.model, "train") if trainer.config.alg == "MALMEN" else (trainer, "train_step")
+    )
+    step: Callable[[Any], Any] = getattr(owner, name)
+
+    def counted(batch: Any) -> Any:
+        nonlocal done
+        passed = time.monotonic() - start
+        if seconds is not None and passed >= seconds:
+            raise _TimeIsUp
+        result = step(batch)
+        done += 1
+        progress(*((done, trainer.config.max_iters) if seconds is None else (passed, seconds)))
+        return result
+
+    setattr(owner, name, counted)
+    try:
+        trainer.run()
+    except _TimeIsUp:
+        _save_if_better(trainer)
+    return done
+
+
+def _save_if_better(trainer: Any) -> None:
+    """Validate, and write the archive unless the one that is there did better."""
+    import torch
+
+    config = trainer.config
+    if config.alg == "MALMEN":
+        # Its `train` is not that of torch, so that it must not be asked to evaluate.
+        stats = trainer.model.valid(config, trainer.val_loader, trainer.val_set, config.val_steps)
+    else:
+        stats = trainer.validate(steps=config.val_steps)
+    if Path(trainer.save_path).exists():
+        # Our own file; it holds a transformers config beside tensors.
+        archive = torch.load(trainer.save_path, map_location="cpu", weights_only=False)
+        before = archive["val_stats"][config.early_stop_key]
+        sign = -1 if config.early_stop_key.startswith("loss") else 1  # success shall rise
+        if sign * stats[config.early_stop_key] <= sign * before:
+            return
+    trainer.save_state(stats)
 
 
 def repair_labels(data: Any) -> None:
@@ -129,25 +245,6 @@ def repair_labels(data: Any) -> None:
         return result
 
     data.collate_gpt_fn = collate_gpt_fn
-
-
-def _run_with_bar(trainer: Any, alg_name: str) -> None:
-    from tqdm import tqdm
-
-    with tqdm(
-        total=trainer.config.max_iters,
-        desc=f"{alg_name} meta-training",
-        mininterval=0.5,
-        disable=None,
-    ) as bar:
-        step = trainer.train_step
-
-        def counted(batch: Any) -> Any:
-            bar.update(1)
-            return step(batch)
-
-        trainer.train_step = counted
-        trainer.run()
 
 
 def _training_class(easyedit: Any, alg_name: str) -> type:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from benchmarks.results import Result
-from benchmarks.scoring import KINDS
+from benchmarks.results import KINDS, Result
 
 _Group = dict[str, list[Result]]
 

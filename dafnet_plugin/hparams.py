@@ -56,7 +56,9 @@ class ConsolidationSection:
     texts: int = 2048
     rate: float = 0.7
     momentum: float = 0.5
-    locality: float = 2.0
+    made_up: float = 0.7
+    exchanged: float = 0.3
+    locality: float = 1.0
     damping: float = 0.01
     autocast: bool = True
 
@@ -169,6 +171,8 @@ class DAFNetHparams(_ModelKeys):
             ("start", "0 (never) or more", section.start >= 0),
             ("growth", "above 1", section.growth > 1),
             ("momentum", "0 or more, below 1", 0 <= section.momentum < 1),
+            ("made_up", "0 to 1", 0 <= section.made_up <= 1),
+            ("exchanged", "0 to 1", 0 <= section.exchanged <= 1),
             ("locality", "0 or more", section.locality >= 0),
         ):
             if not fits:

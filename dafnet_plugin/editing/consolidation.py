@@ -26,6 +26,9 @@ from dafnet_plugin.editing.objective import Question, losses_and_gradients
 from dafnet_plugin.editing.statistics import key_moments
 from dafnet_plugin.tokens import Encoded, TokenBatch, collate
 
+REPLAYED = 256
+"""Texts to be preserved that a step looks at, at least, however few edits there are."""
+
 
 @dataclass(frozen=True)
 class ConsolidationConfig:
@@ -35,9 +38,13 @@ class ConsolidationConfig:
         start: edits after which it is done for the first time; 0 for never.
         growth: it is done again whenever the sequence is so many times as long.
         steps: of each time.
-        texts: edits, and as many texts to be preserved, that one step looks at, at most.
+        texts: edits, and texts to be preserved, that one step looks at, at most; of the latter
+            there are as many as of the former, but at least ``REPLAYED``.
         rate: of the first step; it falls to a tenth.
         momentum: share of a step that the next one repeats.
+        made_up: share of those texts in whose prompts tokens are exchanged, so that they ask about
+            subjects that nobody has heard of; what the unedited model says there is to stay, too.
+        exchanged: share of the prompt's tokens that is exchanged then.
         locality: weight of the preserved text (KL, nats) beside the edits (NLL, nats).
         damping: share of its mean diagonal that is added to the second moment of the keys.
         autocast: run the model in bfloat16 meanwhile.
@@ -49,7 +56,9 @@ class ConsolidationConfig:
     texts: int = 2048
     rate: float = 0.7
     momentum: float = 0.5
-    locality: float = 2.0
+    made_up: float = 0.7
+    exchanged: float = 0.3
+    locality: float = 1.0
     damping: float = 0.01
     autocast: bool = True
 
@@ -116,10 +125,10 @@ def consolidate(
         return [
             Question(name, batch, weight, compares)
             for name, texts, weight, compares in (
-                ("reliability", edits, 1.0, False),
-                ("locality", consolidation.replay, config.locality, True),
+                ("reliability", rng.sample(edits, min(config.texts, len(edits))), 1.0, False),
+                ("locality", _replayed(consolidation, len(edits), rng), config.locality, True),
             )
-            for batch in batches(rng.sample(list(texts), min(config.texts, len(texts))))
+            for batch in batches(texts)
         ]
 
     def ask(now: Sequence[Tensor], asked: Sequence[Question]) -> tuple[float, list[Tensor]]:
@@ -152,6 +161,30 @@ def consolidate(
             now[index] = now[index] - rate * steps[index]
     after, _ = ask(now, at_first)
     return now if after < before else list(changes)
+
+
+def _replayed(consolidation: Consolidation, edits: int, rng: random.Random) -> list[Encoded]:
+    """Texts to be preserved that one step looks at."""
+    config, replay = consolidation.config, consolidation.replay
+    count = min(config.texts, max(edits, REPLAYED), len(replay))
+    return [
+        make_up(text, replay, config.exchanged, rng) if rng.random() < config.made_up else text
+        for text in rng.sample(replay, count)
+    ]
+
+
+def make_up(text: Encoded, others: Sequence[Encoded], share: float, rng: random.Random) -> Encoded:
+    """A text with a share of its prompt's tokens exchanged for those at their places in others.
+
+    The few subjects of the text to be preserved stand for all that a model knows of; protecting
+    just these leaves room for damage between them. Made-up ones are everywhere.
+    """
+    ids = list(text.ids)
+    for place in range(text.target_start):
+        if rng.random() < share:
+            other = others[rng.randrange(len(others))]
+            ids[place] = other.ids[min(place, max(other.target_start - 1, 0))]
+    return Encoded(tuple(ids), text.target_start)
 
 
 def _damped_factor(moment: Tensor, damping: float) -> Tensor:

@@ -13,13 +13,25 @@ from dafnet_plugin.errors import ConfigError
 
 GOOD: dict[str, Any] = {
     "name": "small",
-    "source": "tinyworld",
+    "models": [{"name": "tiny-gpt2", "family": "gpt2"}, {"name": "tiny-llama", "family": "llama"}],
+    "datasets": [{"name": "world", "source": "tinyworld"}],
     "num_edits": [1, 10],
     "sequences": [3, 1],
     "methods": [
-        {"name": "FT", "hparams": "hparams/FT/tiny-gpt2.yaml"},
-        {"name": "DAFNET", "hparams": "hparams/DAFNET/tiny-gpt2.yaml", "variant": "a"},
+        {"name": "FT", "hparams": "hparams/FT/{model}.yaml"},
+        {
+            "name": "DAFNET",
+            "hparams": "hparams/DAFNET/tiny-{family}.yaml",
+            "training": "hparams/TRAINING/DAFNET/{model}.yaml",
+            "variant": "a",
+        },
     ],
+}
+FT, DAFNET = GOOD["methods"]
+MEND = {
+    "name": "MEND",
+    "hparams": "hparams/MEND/{model}.yaml",
+    "training": "hparams/TRAINING/MEND/{model}.yaml",
 }
 
 
@@ -29,37 +41,68 @@ def read(tmp_path: Path, **changes: Any) -> BenchmarkConfig:
     return BenchmarkConfig.read(path)
 
 
-def test_lengths_labels_and_selection(tmp_path: Path) -> None:
+def test_lengths_and_paths(tmp_path: Path) -> None:
     config = read(tmp_path)
     assert config.lengths == [(1, 3), (10, 1)]
     assert read(tmp_path, sequences=4).lengths == [(1, 4), (10, 4)]
-    assert [entry.label for entry in config.select(None)] == ["FT", "DAFNET-a"]
-    assert [entry.label for entry in config.select(["DAFNET"])] == ["DAFNET-a"]
-    assert [entry.label for entry in config.select(["DAFNET-a"])] == ["DAFNET-a"]
-    with pytest.raises(ConfigError, match=r"--only DAFNETT.*did you mean"):
-        config.select(["DAFNETT"])
+    ft, dafnet = config.entries
+    assert (ft.label, dafnet.label) == ("FT", "DAFNET-a")
+    llama = config.model_entries[1]
+    assert ft.hparams_path(llama) == ROOT / "hparams/FT/tiny-llama.yaml"
+    assert dafnet.hparams_path(llama) == ROOT / "hparams/DAFNET/tiny-llama.yaml"
+    assert ft.training_path(llama) is None
+    assert dafnet.training_path(llama) == ROOT / "hparams/TRAINING/DAFNET/tiny-llama.yaml"
+
+
+def test_sizes_of_a_model_are_keys_beside_its_name(tmp_path: Path) -> None:
+    wide = {"name": "tiny-gpt2-wide", "family": "gpt2", "n_inner": 1536}
+    methods = [FT | {"hparams": "hparams/FT/tiny-{family}.yaml"}]
+    spec = read(tmp_path, models=[wide], methods=methods).model_entries[0].spec
+    assert (spec.family, dict(spec.sizes)) == ("gpt2", {"n_inner": 1536})
+    with pytest.raises(ConfigError, match=r"models\[0\]\.n_iner: unknown key .*'n_inner'"):
+        read(tmp_path, models=[{"name": "x", "family": "gpt2", "n_iner": 1}])
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"sourse": "tinyworld"}, r"sourse: unknown key \(did you mean 'source'"),
-        ({"source": "zsre"}, r"source: 'zsre'; allowed: tinyworld, pararel, counterfact"),
+        ({"modles": []}, r"modles: unknown key \(did you mean 'models'"),
+        ({"datasets": [{"name": "x", "source": "pararell"}]}, r"datasets\[0\]\.source.*pararel"),
+        ({"datasets": []}, r"datasets: \[\]; at least one"),
         ({"methods": []}, r"methods: \[\]; at least one"),
         ({"methods": [{"name": "FT"}]}, r"methods\[0\]\.hparams: missing"),
-        ({"methods": [GOOD["methods"][0]] * 2}, r"FT is given twice; set variant"),
+        ({"methods": [FT | {"repared": False}]}, r"repared: unknown key .*did you mean 'repaired'"),
+        ({"methods": [FT, FT]}, r"FT is given twice; set variant"),
         (
-            {"methods": [{"name": "FT", "hparams": "hparams/FT/none.yaml"}]},
-            r"methods\[0\]\.hparams: 'hparams/FT/none.yaml'; there is no such file",
+            {"methods": [FT | {"hparams": "hparams/FT/none-{model}.yaml"}]},
+            r"methods\[0\]\.hparams: '.*FT/none-tiny-llama.yaml'; there is no such file",
         ),
+        ({"methods": [FT | {"only_models": ["gpt2"]}]}, r"only_models: \['gpt2'\]; allowed: tiny"),
+        ({"methods": [FT | {"variant": "../x"}]}, r"'FT-../x'; allowed: the name of a folder"),
+        ({"models": GOOD["models"][:1] * 2}, r"models: tiny-gpt2 is given twice"),
         ({"sequences": [1]}, r"sequences: \[1\]; allowed: one number, or 2"),
         ({"num_edits": [0, 10]}, r"num_edits: \[0, 10\]; allowed"),
         ({"num_edits": [5, 5]}, r"num_edits: \[5, 5\]; allowed: different"),
-        ({"base_accuracy": 98}, r"base_accuracy: 98.*allowed: above 0, at most 1"),
+        ({"num_edits": [5, "most"]}, r"num_edits: \[5, 'most'\]; allowed.*max"),
+        ({"seeds": [1, 1]}, r"seeds: \[1, 1\]; allowed: different numbers"),
         ({"threads": 0}, r"threads: 0; allowed: above 0"),
         ({"name": "a/b"}, r"name: 'a/b'; allowed: the name of a folder"),
+        ({"methods": [MEND], "training_seconds": 0.0}, r"training_seconds: 0.*allowed: above 0"),
+        (
+            {"methods": [MEND, DAFNET], "training_seconds": "DAFNET"},
+            r"training_seconds: 'DAFNET'; allowed: seconds, or .*\(MEND, DAFNET-a\)",
+        ),
+        (
+            {
+                "methods": [
+                    MEND | {"training_seconds": "DAFNET-a"},
+                    DAFNET | {"only_models": ["tiny-gpt2"]},
+                ]
+            },
+            r"MEND: training_seconds: 'DAFNET-a'; .*on tiny-llama and world",
+        ),
     ],
-)
+)  # fmt: skip
 def test_problems_name_file_key_and_value(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
@@ -70,8 +113,23 @@ def test_problems_name_file_key_and_value(
 
 def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
-        read(tmp_path, threads=0, base_accuracy=2, methods=[{"name": "FT"}])
-    assert all(key in str(error.value) for key in ("threads", "base_accuracy", "methods[0]"))
+        read(tmp_path, threads=0, seeds=[-1], methods=[{"name": "FT"}])
+    assert all(key in str(error.value) for key in ("threads", "seeds", "methods[0]"))
+
+
+def test_one_label_may_stand_for_other_files_on_other_models(tmp_path: Path) -> None:
+    entries = [
+        {"name": "FT", "hparams": f"hparams/FT/{model}.yaml", "only_models": [model]}
+        for model in ("tiny-gpt2", "tiny-llama")
+    ]
+    config = read(tmp_path, methods=entries)
+    assert [entry.label for entry in config.entries] == ["FT", "FT"]
+
+
+def test_who_sets_the_pace(tmp_path: Path) -> None:
+    methods = [DAFNET, MEND, MEND | {"variant": "short", "training_seconds": 5}, FT]
+    config = read(tmp_path, methods=methods, training_seconds="DAFNET-a")
+    assert [config.pace(e) for e in config.entries[:3]] == [None, "DAFNET-a", 5]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks" / "configs").glob("*.yaml")))

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.easyedit.conftest import wheel_installed
@@ -38,39 +37,6 @@ def report(
     assert done.returncode == 0, done.stderr[-4000:]
     found: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return found
-
-
-def test_scores_are_easyedits_to_the_last_digit(report: dict[str, Any]) -> None:
-    whole = report["scoring"]["whole"]
-    assert whole["ours"] == whole["easyedit"]
-    values = np.array(whole["ours"])
-    # Something is right and something is wrong: else equality would say little.
-    assert ((values.max(0) > 0) & (values.min(0) < 1)).all()
-    assert len(set(values.flatten())) > 6
-
-
-def test_cut_texts_are_scored_as_the_wheel_does(report: dict[str, Any]) -> None:
-    if report["version"] != "wheel":
-        pytest.skip("only the wheel cuts texts")
-    cut = report["scoring"]["cut"]
-    assert cut["ours"] == cut["easyedit"]
-    assert cut["cut"] > 0
-
-
-@pytest.mark.parametrize("method", ["FT", "ROME"])
-def test_restoring_between_sequences_is_exact(report: dict[str, Any], method: str) -> None:
-    found = report["restoring"][method]
-    assert found["start"] and found["between"] and found["after"]
-    assert not found["edited"]
-    assert found["first"] == found["again"]
-
-
-def test_statistics_are_where_easyedit_looks(report: dict[str, Any]) -> None:
-    (path,) = report["statistics"]  # EasyEdit found it, or it would have asked for Wikipedia
-    data = np.load(path)
-    assert int(data["sample_size"]) == 500 and int(data["mom2.count"]) > 500
-    moment = data["mom2.mom2"]
-    assert moment.shape[0] == moment.shape[1] and np.allclose(moment, moment.T, rtol=1e-4)
 
 
 def test_labels_are_the_tokens_that_follow_the_prompt(report: dict[str, Any]) -> None:

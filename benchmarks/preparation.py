@@ -1,0 +1,143 @@
+"""Facts and base models: whether they are there, and making them in a worker process."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.config import BenchmarkConfig, DatasetConfig, ModelConfig
+from benchmarks.fingerprint import data_code
+from benchmarks.grid import Setting, folder_of
+from benchmarks.jobs import PrepareJob, digest
+from dafnet_plugin.errors import DataError
+from dafnet_plugin.files import read_json, sha256, write_json
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a setting has once its facts and its base model are there.
+
+    Attributes:
+        train, evaluation, texts, bystanders: files, see :class:`benchmarks.data.Facts`.
+        model: folder of the base model.
+        eval_cases: how many evaluation cases there are.
+        hashes: of the files by their names above, and of the model.
+        report: how well a model trained here knows its facts (fields of ``BaseModelReport``);
+            None for a model that existed.
+    """
+
+    train: str
+    evaluation: str
+    texts: str
+    bystanders: str
+    model: str
+    eval_cases: int
+    hashes: dict[str, str]
+    report: dict[str, Any] | None
+
+
+def prepare_job(config: BenchmarkConfig, setting: Setting, data_dir: Path, out: Path) -> PrepareJob:
+    """The job that makes the facts and the base model of a setting."""
+    inputs = {
+        "code": data_code(),
+        "dataset": asdict(setting.dataset),
+        "model": asdict(setting.model),
+        "seed": setting.seed,
+        "device": config.device,
+        "files": _source_files(setting.dataset, data_dir),
+    }
+    return PrepareJob(
+        dataset=asdict(setting.dataset),
+        model=asdict(setting.model),
+        seed=setting.seed,
+        data_dir=str(data_dir.resolve()),
+        folder=str(folder_of(out, setting).resolve()),
+        device=config.device,
+        threads=config.threads,
+        inputs=digest(inputs),
+    )
+
+
+def ready(job: PrepareJob) -> Ready | None:
+    """What an earlier run of the same job left; None if it is not there, or is not the same."""
+    if not job.record.is_file():
+        return None
+    record = read_json(job.record)
+    if record.pop("inputs", None) != job.inputs:
+        return None
+    try:
+        found = Ready(**record)
+        same = _hashes(found) == found.hashes
+    except (TypeError, OSError):
+        return None
+    return found if same else None
+
+
+def run_prepare(job: PrepareJob) -> None:
+    """Make the facts and the base model, or find both as they were left."""
+    from benchmarks.data import prepare
+    from dafnet_plugin.cases import read_cases
+
+    made = prepare(
+        DatasetConfig.from_dict(job.dataset).spec,
+        ModelConfig.from_dict(job.model).spec,
+        job.seed,
+        Path(job.data_dir),
+        Path(job.folder),
+        device=str(job.device),
+        threads=job.threads,
+    )
+    cases = len(read_cases(made.evaluation))
+    if not cases:
+        raise DataError(f"{made.evaluation}: no evaluation case")
+    found = Ready(
+        train=str(made.train),
+        evaluation=str(made.evaluation),
+        texts=str(made.texts),
+        bystanders=str(made.bystanders),
+        model=str(made.model),
+        eval_cases=cases,
+        hashes={},
+        report=None if made.report is None else asdict(made.report),
+    )
+    finish(job, found)
+
+
+def finish(job: PrepareJob, found: Ready) -> None:
+    """Write the record of a job that is done, with the hashes of its files."""
+    write_json(job.record, asdict(found) | {"hashes": _hashes(found), "inputs": job.inputs})
+
+
+def describe(found: Ready) -> str:
+    """A line for a person: how well the model knows its facts."""
+    report = found.report
+    if report is None:
+        return f"{found.model}, {found.eval_cases} evaluation cases"
+    return (
+        f"{report['parameters'] / 1e6:.1f} M parameters, knows {report['accuracy']:.1%} of "
+        f"{report['probes']} sentences{'' if report['reached'] else ', fewer than asked for'}; "
+        f"{found.eval_cases} evaluation cases"
+    )
+
+
+def _hashes(found: Ready) -> dict[str, str]:
+    files = {name: getattr(found, name) for name in ("train", "evaluation", "texts", "bystanders")}
+    return {name: sha256(path) for name, path in files.items()} | {"model": _model_hash(found)}
+
+
+def _model_hash(found: Ready) -> str:
+    """Of the weights of a model made here; an existing one, maybe of many GB, by size and time."""
+    weights = sorted(p for p in Path(found.model).iterdir() if p.suffix in (".safetensors", ".bin"))
+    if found.report is not None:
+        return digest({path.name: sha256(path) for path in weights})
+    return digest({p.name: [p.stat().st_size, p.stat().st_mtime_ns] for p in weights})
+
+
+def _source_files(dataset: DatasetConfig, data_dir: Path) -> list[list[Any]]:
+    """Size and time of the files that a data set may be read from."""
+    texts = [value for value in dataset.options.values() if isinstance(value, str)]
+    named = [path for text in texts if (path := data_dir / text).is_file()]
+    folder = data_dir / dataset.source
+    files = [*named, *(path for path in folder.rglob("*") if path.is_file())]
+    return sorted([path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files)

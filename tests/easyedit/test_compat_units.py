@@ -49,6 +49,18 @@ def test_table_lists_every_patch() -> None:
         ("tokenizer_class", "getattr(transformers, c.model_class)", None),
         ("hidden_state", "cur_out[0][i, j] += d", "{}.hidden_state(cur_out)[i, j] += d"),
         ("hidden_state", "ids[0]", None),
+        (
+            "target_start_token",
+            "tok(request['target_new'], return_tensors='pt')",
+            "tok(request['target_new'], return_tensors='pt', add_special_tokens=False)",
+        ),
+        ("target_start_token", "tok(request['prompt'])", None),
+        (
+            "any_gpt2",
+            "if 'gpt2-xl' in h.model_name.lower(): pass",
+            "if 'gpt2' in h.model_name.lower(): pass",
+        ),
+        ("any_gpt2", "name == 'gpt2-xl'", None),
         ("model_parallel_flag", "h.model_parallel", "getattr(h, 'model_parallel', False)"),
         ("lora_parallel", "m.model_parallel = True", "pass"),
         ("lora_restore", "del self.model.peft_config", "{}.forget_peft(self.model)"),

@@ -39,6 +39,13 @@ tokenizer-class     both    dataset/*.py,               the same where hparams n
                             trainer/algs/SERAC.py
 hidden-state        wheel   models/memit/compute_z.py   decoder layers now return a tensor, not
                                                         a tuple.
+target-start-token  wheel   models/memit/compute_z.py   no start token before a target, where
+                                                        the tokenizer adds one: MEMIT would
+                                                        learn to say it.
+gpt-names           git     models/alphaedit/           every GPT-2 counts as one, not only a
+                            AlphaEdit_main.py,          path with ``gpt2-xl`` in it (NameError).
+                            models/SPHERE/SPHERE_main
+                            .py, models/simie/simie.py
 module-list-slices  wheel   trainer/algs/MEND.py        ``nn.ModuleList`` slices of a model made
                                                         functional by ``higher`` (Llama slices
                                                         its layers in ``forward``).

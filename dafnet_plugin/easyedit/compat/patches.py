@@ -21,6 +21,7 @@ _ARCHIVES = (
     "models.serac.serac_main",
     "models.malmen.malmen_main",
 )
+_GPT2 = ("models.alphaedit.AlphaEdit_main", "models.SPHERE.SPHERE_main", "models.simie.simie")
 _TOKENIZERS = ("dataset.?*", "trainer.models", "trainer.algs.SERAC")
 
 
@@ -91,6 +92,13 @@ PATCHES: tuple[Patch, ...] = (
         amend=_llama_tokenizer,
     ),
     Patch("hidden-state", _WHEEL, ("models.memit.compute_z",), rewrite=rewrites.hidden_state),
+    Patch(
+        "target-start-token",
+        _WHEEL,
+        ("models.memit.compute_z",),
+        rewrite=rewrites.target_start_token,
+    ),
+    Patch("gpt-names", _GIT, _GPT2, rewrite=rewrites.any_gpt2),
     Patch("module-list-slices", _WHEEL, ("trainer.algs.MEND",), amend=_module_list_slices),
     Patch("model-parallel-flag", _WHEEL, ("editors.editor",), rewrite=rewrites.model_parallel_flag),
     Patch("lora-parallel", _BOTH, ("models.lora.lora_main",), rewrite=rewrites.lora_parallel),

@@ -115,6 +115,35 @@ def hidden_state(tree: ast.Module) -> int:
     return _replace(tree, new)
 
 
+def target_start_token(tree: ast.Module) -> int:
+    """``tok(request["target_new"], ...)`` -> the same with ``add_special_tokens=False``."""
+
+    def new(node: ast.AST) -> ast.AST | None:
+        match node:
+            case ast.Call(
+                ast.Name("tok"),
+                [ast.Subscript(ast.Name("request"), ast.Constant("target_new"))] as args,
+                keywords,
+            ) if all(keyword.arg != "add_special_tokens" for keyword in keywords):
+                extra = ast.keyword("add_special_tokens", ast.Constant(False))
+                return ast.Call(node.func, args, [*keywords, extra])
+        return None
+
+    return _replace(tree, new)
+
+
+def any_gpt2(tree: ast.Module) -> int:
+    """``"gpt2-xl" in name`` -> ``"gpt2" in name``."""
+
+    def new(node: ast.AST) -> ast.AST | None:
+        match node:
+            case ast.Compare(ast.Constant("gpt2-xl"), [ast.In()], names):
+                return ast.Compare(ast.Constant("gpt2"), [ast.In()], names)
+        return None
+
+    return _replace(tree, new)
+
+
 def model_parallel_flag(tree: ast.Module) -> int:
     """``hparams.model_parallel`` -> ``getattr(hparams, "model_parallel", False)``."""
 

@@ -1,73 +1,45 @@
-"""How EasyEdit's methods are driven, so that each gets what it needs on the tiny models.
-
-Any method that the installed EasyEdit registers can be named in a config; here is only what is
-special about some of them.
-"""
+"""Hyper-parameters of EasyEdit's methods from YAML, with every unknown or missing key named."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from dafnet_plugin.cases import EditCase
+from benchmarks.methods.registry import get_adapter
 from dafnet_plugin.easyedit.compat import EasyEdit
-from dafnet_plugin.errors import ConfigError, DataError, did_you_mean
+from dafnet_plugin.errors import ConfigError, EasyEditError, did_you_mean
 from dafnet_plugin.hparams import DAFNetHparams
 
-AT_PROMPT_END = frozenset({"ROME"})
-"""Methods that edit at the last token of the *subject*.
-
-In a model of a few layers hardly anything has been looked up there yet; at the last token of the
-prompt it has. So the whole prompt is given as the subject, as ``fact_token: last`` is refused.
-"""
-
-USES_MOMENTS = frozenset({"ROME"})
-"""Methods that read second moments of keys from ``stats_dir``, see :mod:`benchmarks.statistics`."""
-
-GIT_ONLY = {"FT": {"objective_optimization"}}
+GIT_ONLY: Mapping[str, frozenset[str]] = {
+    "FT": frozenset({"objective_optimization"}),
+    "LoRA": frozenset({"lora_type"}),
+}
 """Keys that EasyEdit's main branch needs and its wheel does not know.
 
-The wheel's FT does what ``prompt_last`` means there.
+The wheel's FT does what ``prompt_last`` means there, and its LoRA is ``adalora``.
 """
+
+_UNREGISTERED = {"MALMEN": ("models.malmen", "MalmenRewriteExecutor")}
+"""Executors that EasyEdit has, but has left out of its ``ALG_DICT``."""
 
 _SCIENTIFIC = re.compile(r"[+-]?\d+(\.\d*)?e[+-]?\d+", re.IGNORECASE)  # text in YAML 1.1
 
 
-def request_of(case: EditCase, alg_name: str) -> dict[str, Any]:
-    """A case's request in EasyEdit's fields.
-
-    Raises:
-        DataError: the prompt has braces, which these methods take for the subject's place.
-    """
-    request = case.request
-    subject = request.subject or request.prompt
-    if alg_name in AT_PROMPT_END:
-        subject = request.prompt
-        if "{" in subject or "}" in subject:
-            raise DataError(f"case {case.case_id}: {alg_name} takes no prompt with braces")
-    return {
-        "prompt": request.prompt,
-        "target_new": request.target_new,
-        "ground_truth": request.ground_truth or "<|endoftext|>",
-        "subject": subject,
-        "portability": {},
-        "locality": {},
-    }
-
-
 def build_hparams(
-    easyedit: EasyEdit, alg_name: str, path: str | Path, overrides: dict[str, Any]
+    easyedit: EasyEdit, alg_name: str, path: str | Path, overrides: Mapping[str, Any]
 ) -> Any:
     """Read a method's YAML file for editing.
 
     Args:
         overrides: set where the method has such a field, whatever the file says: paths and the
-            device.
+            device. What follows from ``archive`` is set as well.
 
     Raises:
         ConfigError: the file is of another method, EasyEdit has no such method, or keys are
@@ -78,8 +50,22 @@ def build_hparams(
         for key in overrides.keys() & {item.name for item in dataclasses.fields(hparams)}:
             setattr(hparams, key, overrides[key])
         return hparams
-    kind = _class_of(easyedit, alg_name)
-    return fill(kind, read_yaml(path), overrides, str(path), GIT_ONLY.get(alg_name, set()))
+    kind = hparams_class(easyedit, alg_name)
+    adapter = get_adapter(alg_name)
+    values = adapter.translate(read_yaml(path))
+    hparams = fill(
+        kind,
+        values,
+        {**adapter.derived(values, overrides), **overrides},
+        str(path),
+        GIT_ONLY.get(alg_name, frozenset()),
+    )
+    place = Path(path)
+    adapter.complete(
+        hparams,
+        lambda name: build_hparams(easyedit, name, place.parents[1] / name / place.name, overrides),
+    )
+    return hparams
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -98,8 +84,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 def fill(
     kind: type,
-    values: dict[str, Any],
-    overrides: dict[str, Any],
+    values: Mapping[str, Any],
+    overrides: Mapping[str, Any],
     origin: str,
     optional: typing.Collection[str] = (),
 ) -> Any:
@@ -146,17 +132,41 @@ def check_alg_name(alg_name: str, path: str | Path) -> dict[str, Any]:
     return values
 
 
-def _class_of(easyedit: EasyEdit, alg_name: str) -> type:
-    """The dataclass of a method's hyper-parameters, found by its name."""
+def hparams_class(easyedit: EasyEdit, alg_name: str) -> type:
+    """The dataclass of a method's hyper-parameters, found by its name.
+
+    A method that EasyEdit has but does not list is entered into its ``ALG_DICT`` here.
+
+    Raises:
+        ConfigError: EasyEdit has no such method.
+    """
+    _register(easyedit, alg_name)
     if alg_name not in easyedit.alg_dict:
         raise ConfigError(
             f"method {alg_name!r} is not in this EasyEdit"
             f"{did_you_mean(alg_name, easyedit.alg_dict)}; it has {', '.join(easyedit.alg_dict)}"
         )
-    package = easyedit.module("models")
-    wanted = {alg_name.lower() + ending for ending in ("hyperparams", "hparams")}
-    for name in dir(package):
-        if name.lower() in wanted:
-            found: type = getattr(package, name)
+    apply = easyedit.alg_dict[alg_name]
+    # Every method imports its class where its apply function is, or where its executor is.
+    module = sys.modules[getattr(apply, "__self__", apply).__module__]
+    wanted = {_plain(alg_name) + ending for ending in ("hyperparams", "hparams")}
+    for name in dir(module):
+        if _plain(name) in wanted:
+            found: type = getattr(module, name)
             return found
     raise ConfigError(f"method {alg_name!r}: its class of hyper-parameters was not found")
+
+
+def _register(easyedit: EasyEdit, alg_name: str) -> None:
+    if alg_name in easyedit.alg_dict or alg_name not in _UNREGISTERED:
+        return
+    module, executor = _UNREGISTERED[alg_name]
+    try:
+        kind = getattr(easyedit.module(module), executor)
+    except (ModuleNotFoundError, EasyEditError):
+        return  # the wheel does not have it at all
+    easyedit.alg_dict[alg_name] = kind().apply_to_model
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

@@ -1,0 +1,20 @@
+"""The methods that have a YAML file for the tiny models."""
+
+WHEEL = ("FT", "KN", "LoRA", "MEMIT", "MEND", "ROME", "SERAC")
+GIT = (
+    "AlphaEdit",
+    "CORE",
+    "DEFER",
+    "DPO",
+    "EMMET",
+    "GRACE",
+    "MALMEN",
+    "MEMIT-FE",
+    "PMET",
+    "R-ROME",
+    "SPHERE",
+    "SimIE",
+    "ULTRAEDIT",
+    "WISE",
+)
+"""Those that only EasyEdit's main branch has."""

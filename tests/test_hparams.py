@@ -106,6 +106,24 @@ def test_unknown_keys_do_not_hide_values_out_of_range(tmp_path: Path) -> None:
         ("network: {inter_heads: 0}", "network.inter_heads: 0; allowed: above 0"),
         ("network: {layers: true}", "network.layers: True; allowed: a whole number"),
         ("network:", "network: None; allowed: keys with values"),
+        ("consolidation: {start: -1}", "consolidation.start: -1; allowed: 0 (never) or more"),
+        ("consolidation: {growth: 1}", "consolidation.growth: 1.0; allowed: above 1"),
+        ("consolidation: {steps: 0}", "consolidation.steps: 0; allowed: above 0"),
+        ("consolidation: {texts: 0}", "consolidation.texts: 0; allowed: above 0"),
+        ("consolidation: {rate: 0}", "consolidation.rate: 0.0; allowed: above 0"),
+        (
+            "consolidation: {momentum: 1}",
+            "consolidation.momentum: 1.0; allowed: 0 or more, below 1",
+        ),
+        ("consolidation: {made_up: 1.1}", "consolidation.made_up: 1.1; allowed: 0 to 1"),
+        ("consolidation: {exchanged: -0.1}", "consolidation.exchanged: -0.1; allowed: 0 to 1"),
+        ("consolidation: {locality: -1}", "consolidation.locality: -1.0; allowed: 0 or more"),
+        ("consolidation: {damping: 0}", "consolidation.damping: 0.0; allowed: above 0"),
+        ("consolidation: {autocast: 1}", "consolidation.autocast: 1; allowed: true or false"),
+        (
+            "consolidation: {begin: 1}",
+            "consolidation.begin: unknown key",
+        ),
     ],
 )
 def test_each_wrong_value_is_named_with_what_is_allowed(

@@ -6,7 +6,7 @@ import copy as copying
 import typing
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.modules import find_edit_modules
 from dafnet_plugin.errors import DataError, ModelError
 from dafnet_plugin.hparams import DAFNetHparams
-from dafnet_plugin.training.build import build_editor
+from dafnet_plugin.training.build import build_editor, consolidation_config
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,9 @@ class DAFNetExecutor:
             editor = editor.fork(_weak(model))
             self._held[model] = _Held(held.source, held.stamp, editor)
         editor.tokenizer, editor.batch_size = tok, hparams.signal_batch_size
+        if editor.consolidation is not None:
+            config = consolidation_config(hparams)
+            editor.consolidation = replace(editor.consolidation, config=config)
         before = editor.edit(edits)
         wanted = return_orig_weights and (keep_original_weight or self._always_return_weights)
         return model, before if wanted else {}

@@ -13,6 +13,7 @@ Each edit is gone over a bounded number of times on average, whatever the length
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 from collections.abc import Sequence
@@ -24,10 +25,15 @@ from torch import Tensor, nn
 from dafnet_plugin.editing.modules import EditModule, model_device
 from dafnet_plugin.editing.objective import Question, losses_and_gradients
 from dafnet_plugin.editing.statistics import key_moments
+from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.tokens import Encoded, TokenBatch, collate
+
+logger = logging.getLogger(__name__)
 
 REPLAYED = 256
 """Texts to be preserved that a step looks at, at least, however few edits there are."""
+BATCH_TOKENS = 4096
+"""Tokens of a forward pass, at most (or one text): each may cost logits of a whole vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class ConsolidationConfig:
         exchanged: share of the prompt's tokens that is exchanged then.
         locality: weight of the preserved text (KL, nats) beside the edits (NLL, nats).
         damping: share of its mean diagonal that is added to the second moment of the keys.
-        autocast: run the model in bfloat16 meanwhile.
+        autocast: run a model whose weights are float32 in bfloat16 meanwhile.
     """
 
     start: int = 64
@@ -105,41 +111,47 @@ def consolidate(
         changes: [d_in, d_out], one a module.
         edits: all edits of the sequence.
         preserved_moments: [d_in, d_in], one a module: mean of ``x x^T`` over preserved text.
-        batch_size: texts of a forward pass.
+        batch_size: texts of a forward pass, at most.
 
     Returns:
         the new changes; the old ones if the steps did not lower the loss.
 
     Raises:
-        NumericalError: a loss or a gradient is not finite.
+        NumericalError: a loss or a gradient is not finite, or there are too few keys for so
+            little damping.
     """
     config, device = consolidation.config, model_device(model)
+    autocast = config.autocast and modules[0].weight.dtype == torch.float32
     rng = random.Random(len(edits))
 
     def batches(texts: Sequence[Encoded]) -> list[TokenBatch]:
-        ordered = sorted(texts, key=lambda text: len(text.ids))  # to spare padding
-        parts = [ordered[i : i + batch_size] for i in range(0, len(ordered), batch_size)]
-        return [collate(part, pad_id).to(device) for part in parts]
+        return [collate(part, pad_id).to(device) for part in _parts(texts, batch_size)]
 
     def questions() -> list[Question]:
         return [
             Question(name, batch, weight, compares)
             for name, texts, weight, compares in (
                 ("reliability", rng.sample(edits, min(config.texts, len(edits))), 1.0, False),
-                ("locality", _replayed(consolidation, len(edits), rng), config.locality, True),
+                ("locality", _replayed(consolidation, edits, rng), config.locality, True),
             )
             for batch in batches(texts)
         ]
 
     def ask(now: Sequence[Tensor], asked: Sequence[Question]) -> tuple[float, list[Tensor]]:
         stored = [m.stored(change) for m, change in zip(modules, now, strict=True)]
-        losses, gradients = losses_and_gradients(
-            model,
-            [m.weight for m in modules],
-            stored,
-            asked,
-            lambda: torch.autocast(device.type, torch.bfloat16, enabled=config.autocast),
-        )
+        try:
+            losses, gradients = losses_and_gradients(
+                model,
+                [m.weight for m in modules],
+                stored,
+                asked,
+                lambda: torch.autocast(device.type, torch.bfloat16, enabled=autocast),
+            )
+        except NumericalError as error:
+            raise NumericalError(
+                f"consolidation of {len(edits)} edits diverged (consolidation.rate: "
+                f"{config.rate}; try a lower one, or consolidation.start: 0): {error}"
+            ) from error
         return losses["total"], [m.stored(g) for m, g in zip(modules, gradients, strict=True)]
 
     factors = [
@@ -160,17 +172,41 @@ def consolidate(
             steps[index] = config.momentum * steps[index] + direction
             now[index] = now[index] - rate * steps[index]
     after, _ = ask(now, at_first)
-    return now if after < before else list(changes)
+    if after < before:
+        return now
+    logger.warning(
+        "consolidation of %d edits (rate %g) is dropped: the loss was %.3g nats, and then %.3g",
+        len(edits),
+        config.rate,
+        before,
+        after,
+    )
+    return list(changes)
 
 
-def _replayed(consolidation: Consolidation, edits: int, rng: random.Random) -> list[Encoded]:
-    """Texts to be preserved that one step looks at."""
+def _parts(texts: Sequence[Encoded], most: int) -> list[list[Encoded]]:
+    """Texts, the longest together to spare padding, in batches that fit into memory."""
+    parts: list[list[Encoded]] = []
+    for text in sorted(texts, key=lambda text: len(text.ids)):
+        room = min(most, BATCH_TOKENS // len(text.ids))
+        if not parts or len(parts[-1]) >= room:
+            parts.append([])
+        parts[-1].append(text)
+    return parts
+
+
+def _replayed(
+    consolidation: Consolidation, edits: Sequence[Encoded], rng: random.Random
+) -> list[Encoded]:
+    """Texts to be preserved that one step looks at; none of what was edited on purpose."""
     config, replay = consolidation.config, consolidation.replay
-    count = min(config.texts, max(edits, REPLAYED), len(replay))
-    return [
+    count = min(config.texts, max(len(edits), REPLAYED), len(replay))
+    drawn = [
         make_up(text, replay, config.exchanged, rng) if rng.random() < config.made_up else text
         for text in rng.sample(replay, count)
     ]
+    edited = {text.ids[: text.target_start] for text in edits}
+    return [text for text in drawn if text.ids[: text.target_start] not in edited]
 
 
 def make_up(text: Encoded, others: Sequence[Encoded], share: float, rng: random.Random) -> Encoded:
@@ -180,14 +216,24 @@ def make_up(text: Encoded, others: Sequence[Encoded], share: float, rng: random.
     just these leaves room for damage between them. Made-up ones are everywhere.
     """
     ids = list(text.ids)
-    for place in range(text.target_start):
+    for place in range(_prompt_length(text)):
         if rng.random() < share:
             other = others[rng.randrange(len(others))]
-            ids[place] = other.ids[min(place, max(other.target_start - 1, 0))]
+            ids[place] = other.ids[min(place, _prompt_length(other) - 1)]
     return Encoded(tuple(ids), text.target_start)
+
+
+def _prompt_length(text: Encoded) -> int:
+    """Tokens of a text's prompt; of plain text, where all but the first are targets, nearly all."""
+    return text.target_start if text.target_start > 1 else max(len(text.ids) - 1, 1)
 
 
 def _damped_factor(moment: Tensor, damping: float) -> Tensor:
     """Cholesky factor of a second moment with a share of its mean diagonal added."""
     eye = torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
-    return torch.linalg.cholesky(moment + damping * moment.diagonal().mean() * eye)
+    try:
+        return torch.linalg.cholesky(moment + damping * moment.diagonal().mean() * eye)
+    except torch.linalg.LinAlgError as error:
+        raise NumericalError(
+            f"the moment of the keys has no inverse (consolidation.damping: {damping}): {error}"
+        ) from error

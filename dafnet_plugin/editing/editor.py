@@ -76,6 +76,7 @@ class DAFNetEditor:
     Raises:
         ModelError: a module is missing or not linear.
         CheckpointError: a module's shape is not the one DAFNet was trained for.
+        ConfigError: consolidation of anything but least squares.
         NumericalError: a weight to be edited is not finite.
     """
 
@@ -93,6 +94,10 @@ class DAFNetEditor:
         self.tokenizer = tokenizer
         self.modules = find_edit_modules(model, edit_modules)
         check_shapes(self.modules, dafnet)
+        if consolidation is not None and dafnet.fusion.kind != "least_squares":
+            raise ConfigError(
+                f"fusion.kind: {dafnet.fusion.kind!r}; allowed with consolidation: 'least_squares'"
+            )
         self.dafnet = dafnet.eval().to(self.modules[0].weight.device)
         self.batch_size = batch_size
         self.consolidation = consolidation

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_plugin.editing.losses import locality_kl, target_nll
-from dafnet_plugin.editing.modules import frozen, swapped_weights
+from dafnet_plugin.editing.modules import evaluation_mode, frozen, swapped_weights
 from dafnet_plugin.editing.scoring import scored_labels, scored_logits
 from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.tokens import TokenBatch
@@ -45,6 +45,7 @@ def losses_and_gradients(
     """Losses of the model with its weights changed, and their gradient in the changes.
 
     Args:
+        model: dropout is off meanwhile, whatever its mode.
         parameters: the edited parameters; they hold the unedited weights.
         changes: one for each parameter, in its shape.
         autocast: context in which the model runs.
@@ -67,20 +68,23 @@ def losses_and_gradients(
     for question in questions:
         share = question.weight * int(question.batch.scored.sum()) / tokens[question.name]
         before = None
-        if question.compares:
-            with torch.no_grad(), autocast():
-                before = scored_logits(model, question.batch)
-        with _differentiable(model, parameters), swapped_weights(parameters, edited):
-            with autocast():
-                after = scored_logits(model, question.batch)
-            loss = share * (
-                locality_kl(before, after)
-                if before is not None
-                else target_nll(after, scored_labels(question.batch))
-            )
-            for total, gradient in zip(gradients, torch.autograd.grad(loss, parameters)):
-                total += gradient
-        losses[question.name] += loss.item()
+        with evaluation_mode(model):
+            if question.compares:
+                with torch.no_grad(), autocast():
+                    before = scored_logits(model, question.batch)
+            with _differentiable(model, parameters), swapped_weights(parameters, edited):
+                with autocast():
+                    after = scored_logits(model, question.batch)
+                loss = (
+                    locality_kl(before, after)
+                    if before is not None
+                    else target_nll(after, scored_labels(question.batch))
+                )
+                found = torch.autograd.grad(loss, parameters)
+        # Scaled only here, in the changes' dtype: small shares would underflow in float16.
+        for total, gradient in zip(gradients, found, strict=True):
+            total.add_(gradient, alpha=share)
+        losses[question.name] += share * loss.item()
     losses["total"] = sum(losses.values())
     if not math.isfinite(losses["total"]) or not all(
         bool(torch.isfinite(gradient).all()) for gradient in gradients

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_plugin.editing.modules import EditModule, evaluation_mode
+from dafnet_plugin.editing.scoring import scored_logits
 from dafnet_plugin.tokens import TokenBatch
 
 
@@ -45,5 +46,5 @@ def key_moments(
         for batch in batches:
             mask[:] = [batch.scored]
             tokens += int(batch.scored.sum())
-            model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False)
+            scored_logits(model, batch)  # of no use, but at other positions they cost memory too
     return [total / max(tokens, 1) for total in sums]

@@ -25,6 +25,7 @@ from dafnet_plugin.editing.modules import EditModule, find_edit_modules
 from dafnet_plugin.errors import CheckpointError, ConfigError
 from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
 from dafnet_plugin.network import NetworkConfig
+from dafnet_plugin.tokens import Encoded, context_length
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,11 @@ def network_config(hparams: DAFNetHparams | DAFNetTrainingHparams) -> NetworkCon
 def fusion_config(hparams: DAFNetHparams | DAFNetTrainingHparams) -> FusionConfig:
     """The fusion section as the fusion's own config."""
     return FusionConfig(**dataclasses.asdict(hparams.fusion))
+
+
+def consolidation_config(hparams: DAFNetHparams) -> ConsolidationConfig:
+    """The consolidation section as the consolidation's own config."""
+    return ConsolidationConfig(**dataclasses.asdict(hparams.consolidation))
 
 
 def new_dafnet(
@@ -56,12 +62,14 @@ def build_editor(hparams: DAFNetHparams, model: nn.Module, tokenizer: Any) -> DA
 
     Raises:
         ConfigError, CheckpointError, ModelError: see :func:`trained_dafnet` and the editor;
-            or ``consolidation`` is asked for, and the archive has no text to do it with.
+            or ``consolidation`` is asked for, and the archive has no text to do it with, or
+            text of another model.
     """
     checkpoint = trained_dafnet(hparams, model)
-    config = ConsolidationConfig(**dataclasses.asdict(hparams.consolidation))
+    config = consolidation_config(hparams)
     consolidation = None
-    if config.start and checkpoint.replay:
+    if checkpoint.replay:
+        _check_replay(checkpoint.replay, model, hparams.archive)
         consolidation = Consolidation(config, checkpoint.replay)
     elif config.start and "consolidation" in hparams.given:
         raise ConfigError(
@@ -125,6 +133,20 @@ def trained_dafnet(hparams: DAFNetHparams, model: nn.Module) -> Checkpoint:
         )
     _check_given(hparams, checkpoint.dafnet, path)
     return checkpoint
+
+
+def _check_replay(replay: Sequence[Encoded], model: nn.Module, archive: str | None) -> None:
+    """Refuse tokens that this model cannot read; a GPU would only say that an assertion failed."""
+    embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+    for name, most, allowed in (
+        ("token", max(max(text.ids) for text in replay), len(embeddings.weight) - 1),
+        ("length", max(len(text.ids) for text in replay) - 1, context_length(model)),
+    ):
+        if allowed is not None and most > allowed:
+            raise CheckpointError(
+                f"{archive}: replay text has a {name} of {most}; this model allows {allowed}: "
+                "the checkpoint was trained with another model"
+            )
 
 
 def _check_given(hparams: DAFNetHparams, dafnet: DAFNet, path: Path) -> None:

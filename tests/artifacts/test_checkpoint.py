@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from dafnet_plugin.artifacts.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.errors import CheckpointError, ConfigError
+from dafnet_plugin.files import sha256
 from dafnet_plugin.hparams import DAFNetHparams
-from dafnet_plugin.training.build import trained_dafnet
+from dafnet_plugin.tokens import Encoded
+from dafnet_plugin.training.build import build_editor, trained_dafnet
 from tests.helpers import (
     FAMILIES,
     MODULES,
@@ -175,9 +180,9 @@ def test_a_tensor_of_another_shape_is_named(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
-def hparams(archive: str | None, modules: list[str]) -> DAFNetHparams:
+def hparams(archive: str | None, modules: list[str], **given: Any) -> DAFNetHparams:
     return DAFNetHparams.from_dict(
-        {"model_name": "gpt2", "edit_modules": modules, "archive": archive}
+        {"model_name": "gpt2", "edit_modules": modules, "archive": archive, **given}
     )
 
 
@@ -202,3 +207,73 @@ def test_weights_of_another_training_are_refused(tmp_path: Path) -> None:
     save_file(tensors, tmp_path / "dafnet.safetensors")
     with pytest.raises(CheckpointError, match=r"not the file that dafnet\.json was written with"):
         load_checkpoint(tmp_path)
+
+
+TEXTS = st.lists(st.integers(0, 200_000), min_size=2, max_size=6).flatmap(
+    lambda ids: st.builds(Encoded, st.just(tuple(ids)), st.integers(1, len(ids) - 1))
+)
+
+
+@given(replay=st.lists(TEXTS, max_size=8))
+def test_replay_comes_back_as_it_was(
+    replay: list[Encoded], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("replay")
+    save_checkpoint(Checkpoint(make(), NAMES, {}, tuple(replay)), folder)
+    assert load_checkpoint(folder).replay == tuple(replay)
+
+
+def without_replay(folder: Path, *names: str) -> None:
+    """Take replay tensors from a checkpoint, as if it had been written so."""
+    weights = folder / "dafnet.safetensors"
+    tensors = load_file(weights)
+    save_file({k: v for k, v in tensors.items() if k not in names}, weights)
+    change_config(folder, weights_sha256=sha256(weights))
+
+
+REPLAY = (Encoded((1, 2, 3), 1), Encoded((4, 5), 1))
+
+
+def test_old_checkpoints_have_no_replay_and_damaged_replay_is_an_error(tmp_path: Path) -> None:
+    save_checkpoint(Checkpoint(make(), NAMES, {}, REPLAY), tmp_path)
+    without_replay(tmp_path, "replay.lengths")
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(tmp_path)
+    without_replay(tmp_path, "replay.ids", "replay.target_starts")
+    assert load_checkpoint(tmp_path).replay == ()
+
+
+@pytest.mark.parametrize("kind", ["least_squares", "running_mean", "sum"])
+def test_consolidation_needs_text(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    base, modules = model("gpt2"), MODULES["gpt2"]
+    save_checkpoint(Checkpoint(dafnet_for(base, "gpt2", kind=kind), tuple(modules), {}), tmp_path)
+    settings = hparams(str(tmp_path), modules)
+    with caplog.at_level(logging.WARNING):
+        assert build_editor(settings, base, tokenizer()).consolidation is None
+    assert ("long sequences are not consolidated" in caplog.text) == (kind == "least_squares")
+    with pytest.raises(ConfigError, match=r"consolidation.start: 7; allowed: 0, since .* no text"):
+        given = hparams(str(tmp_path), modules, consolidation={"start": 7})
+        build_editor(given, base, tokenizer())
+    never = hparams(str(tmp_path), modules, consolidation={"start": 0})
+    assert build_editor(never, base, tokenizer()).consolidation is None
+
+
+def test_an_editor_consolidates_with_the_checkpoints_text(tmp_path: Path) -> None:
+    base, modules = model("gpt2"), MODULES["gpt2"]
+    dafnet = dafnet_for(base, "gpt2", kind="least_squares")
+    for replay, problem in (
+        (REPLAY, None),
+        ((*REPLAY, Encoded((1, 10**6), 1)), "token of 1000000; this model allows"),
+        ((*REPLAY, Encoded((1,) * 66, 1)), "length of 65; this model allows 64"),
+    ):
+        save_checkpoint(Checkpoint(dafnet, tuple(modules), {}, replay), tmp_path)
+        settings = hparams(str(tmp_path), modules, consolidation={"start": 7, "rate": 0.1})
+        if problem:
+            with pytest.raises(CheckpointError, match=f"replay text has a {problem}"):
+                build_editor(settings, base, tokenizer())
+        else:
+            built = build_editor(settings, base, tokenizer()).consolidation
+            assert built is not None and built.replay == replay
+            assert (built.until(0), built.config.rate) == (7, 0.1)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from dafnet_plugin.artifacts.checkpoint import load_checkpoint, save_checkpoint
 from dafnet_plugin.easyedit.executor import DAFNetExecutor
 from dafnet_plugin.editing.editor import WeightsCopy
 from dafnet_plugin.errors import CheckpointError, ConfigError, DataError, ModelError, NumericalError
 from dafnet_plugin.hparams import DAFNetHparams
+from dafnet_plugin.training.text import encode_texts
 
 from .dafnet_setup import (
     FACTS,
     MODULES,
+    SENTENCES,
     changed,
     load,
     same,
@@ -106,6 +110,46 @@ def test_a_model_in_another_precision(setup: Setup, carries: bool) -> None:
     setup.model.bfloat16()
     setup.edit(1)
     assert setup.model.get_parameter(f"{MODULES['gpt2'][0]}.weight").dtype is torch.bfloat16
+
+
+@pytest.fixture
+def with_text(setup: Setup) -> Setup:
+    """The same with a checkpoint that has text to be preserved; the first three edits are due."""
+    old = load_checkpoint(setup.archive)
+    texts = encode_texts(setup.tokenizer, SENTENCES, 1000, None)
+    save_checkpoint(replace(old, replay=tuple(texts)), setup.archive)
+    setup.values["consolidation"] = {"start": 3, "growth": 9.0, "steps": 2}
+    return setup
+
+
+def test_weights_copied_back_undo_consolidation_too(with_text: Setup) -> None:
+    never = {"consolidation": {"start": 0}}
+    plain, _ = load(with_text.folder)
+    for number in (0, 1, 2):
+        with_text.edit(number, model=plain, **never)
+    for number in (0, 1):
+        with_text.edit(number)
+    before = weights(with_text.model)
+    back = with_text.edit(2)
+    assert not same(with_text.model, plain)
+    with torch.no_grad():  # as EasyEdit does without sequential_edit
+        for name, value in back.items():
+            with_text.model.get_parameter(name)[...] = value
+    assert changed(before, with_text.model) == []
+    with_text.edit(2)
+    assert same(with_text.model, with_text.fresh(0, 1, 2))
+
+
+def test_consolidation_may_be_switched_on_and_off_between_edits(with_text: Setup) -> None:
+    never = {"consolidation": {"start": 0}}
+    one, other = with_text.fresh(0, 1), with_text.fresh(0, 1)
+    plain, _ = load(with_text.folder)
+    for number in (0, 1, 2):
+        with_text.edit(number, model=plain, **never)
+    with_text.edit(2, model=one, **never)
+    assert same(one, plain)
+    with_text.edit(2, model=other)
+    assert not same(other, plain)
 
 
 def test_replaced_parameters_are_followed(setup: Setup) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import logging
+import random
+import weakref
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -10,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dafnet_plugin.cases import EditRequest
-from dafnet_plugin.editing.consolidation import Consolidation, ConsolidationConfig
+from dafnet_plugin.editing import consolidation as module
+from dafnet_plugin.editing.consolidation import Consolidation, ConsolidationConfig, make_up
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.objective import Question, losses_and_gradients
-from dafnet_plugin.tokens import collate, encode
+from dafnet_plugin.errors import ConfigError, NumericalError
+from dafnet_plugin.hparams import ConsolidationSection
+from dafnet_plugin.tokens import Encoded, collate, encode
 from tests import helpers
 from tests.helpers import FAMILIES, PEOPLE, PLACES
 
@@ -25,8 +31,12 @@ def replay() -> tuple:
     return tuple(encode(helpers.tokenizer(), texts))
 
 
-def editor(family: str, config: ConsolidationConfig | None = CONFIG) -> DAFNetEditor:
-    plain = helpers.editor(family, kind="least_squares")
+def editor(
+    family: str,
+    config: ConsolidationConfig | None = CONFIG,
+    dtype: torch.dtype = torch.float32,
+) -> DAFNetEditor:
+    plain = helpers.editor(family, dtype, kind="least_squares")
     torch.manual_seed(0)
     keys = [torch.randn(30, d_in) for d_in, _ in plain.dafnet.shapes]
     plain.dafnet.preserve([x.T @ x / 30 for x in keys])
@@ -83,12 +93,16 @@ def test_edits_hold_better_after_it(family: str) -> None:
     assert losses["with"] < losses["without"]
 
 
-def test_steps_that_do_not_help_are_dropped() -> None:
+def test_steps_that_do_not_help_are_dropped_and_that_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     requests = helpers.requests(4)
-    wild, plain = editor("gpt2", replace(CONFIG, rate=1e6)), editor("gpt2", None)
-    wild.edit(requests)
+    uphill, plain = editor("gpt2", replace(CONFIG, rate=-0.1)), editor("gpt2", None)
+    with caplog.at_level(logging.WARNING):
+        uphill.edit(requests)
+    assert "consolidation of 4 edits (rate -0.1) is dropped" in caplog.text
     plain.edit(requests)
-    for mine, theirs in zip(wild.modules, plain.modules, strict=True):
+    for mine, theirs in zip(uphill.modules, plain.modules, strict=True):
         assert torch.equal(mine.weight, theirs.weight)
 
 
@@ -120,3 +134,165 @@ def test_forks_consolidate_too() -> None:
     edited = editor("gpt2")
     twin = edited.fork(helpers.model("gpt2"))
     assert twin.consolidation is edited.consolidation
+
+
+def test_the_sections_defaults_are_the_configs() -> None:
+    assert asdict(ConsolidationSection()) == asdict(ConsolidationConfig())
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_models_of_half_precision(family: str, dtype: torch.dtype, autocast: bool) -> None:
+    requests = helpers.requests(4)
+    edited = editor(family, replace(CONFIG, autocast=autocast), dtype)
+    plain = editor(family, None, dtype)
+    before = helpers.bits(edited.model.state_dict())
+    undo = edited.edit(requests)
+    plain.edit(requests)
+    assert edit_loss(edited, requests) < edit_loss(plain, requests)
+    undo()
+    assert helpers.bits(edited.model.state_dict()) == before
+
+
+def test_dropout_is_off_and_modes_and_flags_stay_as_they_were() -> None:
+    requests = helpers.requests(4)
+    weights = []
+    for training in (True, False):
+        edited = editor("gpt2")
+        for part in edited.model.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = 0.5
+        edited.model.train(training)
+        frozen = edited.modules[0].weight.requires_grad_(False)
+        edited.edit(requests)
+        assert all(part.training is training for part in edited.model.modules())
+        flags = [p.requires_grad for p in edited.model.parameters()]
+        assert flags.count(False) == 1 and not frozen.requires_grad
+        assert all(p.grad is None for p in edited.model.parameters())
+        weights.append(helpers.bits(edited.weights_of(edited.snapshot())))
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("fails_at", [1, 3, 8])
+def test_a_failure_in_the_middle_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    requests, calls = helpers.requests(7), []
+    edited, straight = editor("gpt2"), editor("gpt2")
+    for some in (edited, straight):
+        some.edit(requests[:3])
+    before, mark = helpers.bits(edited.model.state_dict()), edited.snapshot()
+
+    def failing(*args: object) -> object:
+        calls.append(args)
+        if len(calls) == fails_at:  # there are 4 for each of the times, at 4 and at 6 edits
+            raise NumericalError("losses or their gradients are not finite")
+        return losses_and_gradients(*args)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "losses_and_gradients", failing)
+        message = r"of [46] edits diverged \(consolidation.rate: 0.3; .*not finite"
+        with pytest.raises(NumericalError, match=message):
+            edited.edit(requests[3:])
+    assert len(calls) == fails_at and edited.snapshot() is mark
+    assert helpers.bits(edited.model.state_dict()) == before
+    assert all(p.requires_grad for p in edited.model.parameters())
+    for some in (edited, straight):
+        some.edit(requests[3:])
+    assert helpers.bits(edited.model.state_dict()) == helpers.bits(straight.model.state_dict())
+
+
+def test_keys_whose_moment_has_no_inverse_are_an_error() -> None:
+    with pytest.raises(NumericalError, match=r"no inverse \(consolidation.damping: 0.01\)"):
+        module._damped_factor(torch.zeros(3, 3), 0.01)
+
+
+def test_consolidation_is_of_least_squares_only() -> None:
+    base = helpers.model("gpt2")
+    dafnet = helpers.dafnet_for(base, "gpt2", kind="sum")
+    with pytest.raises(ConfigError, match=r"fusion.kind: 'sum'; .*'least_squares'"):
+        DAFNetEditor(
+            base,
+            helpers.tokenizer(),
+            dafnet,
+            helpers.MODULES["gpt2"],
+            consolidation=Consolidation(CONFIG, replay()),
+        )
+
+
+def test_an_editor_that_does_not_keep_its_model_alive_consolidates_alike() -> None:
+    edited, weak = editor("gpt2"), editor("gpt2")
+    model = weak.model
+    weak.model = weakref.proxy(model)
+    for some in (edited, weak):
+        some.edit(helpers.requests(4))
+    assert helpers.bits(model.state_dict()) == helpers.bits(edited.model.state_dict())
+
+
+def test_without_text_to_be_preserved_edits_alone_are_gone_over() -> None:
+    requests = helpers.requests(4)
+    edited, plain = editor("gpt2"), editor("gpt2", None)
+    edited.consolidation = Consolidation(CONFIG, ())
+    for some in (edited, plain):
+        some.edit(requests)
+    assert edit_loss(edited, requests) < edit_loss(plain, requests)
+
+
+def test_text_of_an_edited_prompt_is_not_preserved() -> None:
+    edits = list(replay()[:3])
+    kept = Consolidation(replace(CONFIG, made_up=0.0, texts=100), replay())
+    drawn = module._replayed(kept, edits, random.Random(0))
+    assert sorted(text.ids for text in drawn) == sorted(text.ids for text in replay()[3:])
+    made_up = Consolidation(replace(CONFIG, made_up=1.0, exchanged=1.0, texts=100), replay())
+    prompts = {text.ids[: text.target_start] for text in edits}
+    for seed in range(20):
+        drawn = module._replayed(made_up, edits, random.Random(seed))
+        assert prompts.isdisjoint(text.ids[: text.target_start] for text in drawn)
+
+
+TEXTS = st.lists(st.integers(0, 99), min_size=2, max_size=9).flatmap(
+    lambda ids: st.builds(Encoded, st.just(tuple(ids)), st.integers(1, len(ids) - 1))
+)
+
+
+@given(text=TEXTS, others=st.lists(TEXTS, min_size=1), share=st.floats(0, 1), seed=st.integers())
+def test_made_up_text_keeps_length_and_target(
+    text: Encoded, others: list[Encoded], share: float, seed: int
+) -> None:
+    made = make_up(text, others, share, random.Random(seed))
+    start = module._prompt_length(text)
+    assert (made.target_start, len(made.ids)) == (text.target_start, len(text.ids))
+    assert made.ids[start:] == text.ids[start:]
+    # Tokens come from prompts, never from targets.
+    prompts = {token for other in others for token in other.ids[: module._prompt_length(other)]}
+    assert all(new == old or new in prompts for new, old in zip(made.ids, text.ids, strict=True))
+    assert make_up(text, others, 0.0, random.Random(seed)) == text
+
+
+def test_plain_text_is_made_up_throughout() -> None:
+    text, other = Encoded((1, 2, 3, 4), 1), Encoded((5, 6, 7, 8), 1)
+    made = make_up(text, [other], 1.0, random.Random(0))
+    assert made == Encoded((5, 6, 7, 4), 1)
+
+
+@given(texts=st.lists(TEXTS, max_size=30), most=st.integers(1, 5), tokens=st.integers(1, 40))
+def test_batches_hold_every_text_once_and_fit(texts: list[Encoded], most: int, tokens: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BATCH_TOKENS", tokens)
+        parts = module._parts(texts, most)
+    assert sorted(t.ids for part in parts for t in part) == sorted(t.ids for t in texts)
+    for part in parts:
+        assert 1 <= len(part) <= most
+        assert len(part) == 1 or len(part) * max(len(text.ids) for text in part) <= tokens
+
+
+def test_batches_change_rounding_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, parts, plain = editor("gpt2"), editor("gpt2"), editor("gpt2", None)
+    requests = helpers.requests(4)
+    whole.edit(requests)
+    monkeypatch.setattr(module, "BATCH_TOKENS", 30)
+    parts.edit(requests)
+    plain.edit(requests)
+    for one, other, without in zip(whole.modules, parts.modules, plain.modules, strict=True):
+        assert (one.weight - other.weight).norm() < 0.02 * (one.weight - without.weight).norm()

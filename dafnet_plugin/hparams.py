@@ -51,8 +51,8 @@ class ConsolidationSection:
     """``consolidation:``, see :class:`dafnet_plugin.editing.consolidation.ConsolidationConfig`."""
 
     start: int = 64
-    growth: float = 1.25
-    steps: int = 8
+    growth: float = 1.1
+    steps: int = 4
     texts: int = 2048
     rate: float = 0.7
     momentum: float = 0.5

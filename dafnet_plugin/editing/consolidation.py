@@ -13,7 +13,6 @@ Each edit is gone over a bounded number of times on average, whatever the length
 
 from __future__ import annotations
 
-import logging
 import math
 import random
 from collections.abc import Sequence
@@ -27,8 +26,6 @@ from dafnet_plugin.editing.objective import Question, losses_and_gradients
 from dafnet_plugin.editing.statistics import key_moments
 from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.tokens import Encoded, TokenBatch, collate
-
-logger = logging.getLogger(__name__)
 
 REPLAYED = 256
 """Texts to be preserved that a step looks at, at least, however few edits there are."""
@@ -46,7 +43,8 @@ class ConsolidationConfig:
         steps: of each time.
         texts: edits, and texts to be preserved, that one step looks at, at most; of the latter
             there are as many as of the former, but at least ``REPLAYED``.
-        rate: of the first step; it falls to a tenth.
+        rate: largest size of a step; a step that raises the loss is taken back, and the next
+            one is a quarter of it at most.
         momentum: share of a step that the next one repeats.
         made_up: share of those texts in whose prompts tokens are exchanged, so that they ask about
             subjects that nobody has heard of; what the unedited model says there is to stay, too.
@@ -57,8 +55,8 @@ class ConsolidationConfig:
     """
 
     start: int = 64
-    growth: float = 1.25
-    steps: int = 8
+    growth: float = 1.1
+    steps: int = 4
     texts: int = 2048
     rate: float = 0.7
     momentum: float = 0.5
@@ -114,11 +112,11 @@ def consolidate(
         batch_size: texts of a forward pass, at most.
 
     Returns:
-        the new changes; the old ones if the steps did not lower the loss.
+        the changes with the lowest loss that was found, never a higher one than before.
 
     Raises:
-        NumericalError: a loss or a gradient is not finite, or there are too few keys for so
-            little damping.
+        NumericalError: a loss or a gradient is not finite from the start, or there are too few
+            keys for so little damping.
     """
     config, device = consolidation.config, model_device(model)
     autocast = config.autocast and modules[0].weight.dtype == torch.float32
@@ -139,19 +137,13 @@ def consolidate(
 
     def ask(now: Sequence[Tensor], asked: Sequence[Question]) -> tuple[float, list[Tensor]]:
         stored = [m.stored(change) for m, change in zip(modules, now, strict=True)]
-        try:
-            losses, gradients = losses_and_gradients(
-                model,
-                [m.weight for m in modules],
-                stored,
-                asked,
-                lambda: torch.autocast(device.type, torch.bfloat16, enabled=autocast),
-            )
-        except NumericalError as error:
-            raise NumericalError(
-                f"consolidation of {len(edits)} edits diverged (consolidation.rate: "
-                f"{config.rate}; try a lower one, or consolidation.start: 0): {error}"
-            ) from error
+        losses, gradients = losses_and_gradients(
+            model,
+            [m.weight for m in modules],
+            stored,
+            asked,
+            lambda: torch.autocast(device.type, torch.bfloat16, enabled=autocast),
+        )
         return losses["total"], [m.stored(g) for m, g in zip(modules, gradients, strict=True)]
 
     factors = [
@@ -160,28 +152,33 @@ def consolidate(
             key_moments(model, modules, batches(edits)), preserved_moments, strict=True
         )
     ]
-    now, steps = list(changes), [torch.zeros_like(change) for change in changes]
-    at_first = questions()
-    before, gradients = ask(now, at_first)
-    for number in range(config.steps):
-        if number:
-            _, gradients = ask(now, questions())
-        rate = config.rate * (1 - 0.9 * number / config.steps)
-        for index, gradient in enumerate(gradients):
-            direction = torch.cholesky_solve(gradient.to(now[index]), factors[index])
-            steps[index] = config.momentum * steps[index] + direction
-            now[index] = now[index] - rate * steps[index]
-    after, _ = ask(now, at_first)
-    if after < before:
-        return now
-    logger.warning(
-        "consolidation of %d edits (rate %g) is dropped: the loss was %.3g nats, and then %.3g",
-        len(edits),
-        config.rate,
-        before,
-        after,
-    )
-    return list(changes)
+    asked = questions()
+    best = list(changes)
+    try:
+        lowest, gradients = ask(best, asked)
+    except NumericalError as error:
+        raise NumericalError(f"consolidation of {len(edits)} edits: {error}") from error
+    rate, momentum = config.rate, [torch.zeros_like(change) for change in changes]
+    for _ in range(config.steps):
+        directions = [
+            torch.cholesky_solve(gradient.to(factor), factor)
+            for gradient, factor in zip(gradients, factors, strict=True)
+        ]
+        steps = [config.momentum * m + d for m, d in zip(momentum, directions, strict=True)]
+        # No step can lower the loss by more than all of it (Polyak's step size): without this
+        # bound a rate would be right for one model and far too high for another.
+        slope = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True))
+        size = min(rate, lowest / max(slope, 1e-30))
+        tried = [change - size * step for change, step in zip(best, steps, strict=True)]
+        try:
+            loss, found = ask(tried, asked)
+        except NumericalError:  # far too large a step
+            loss, found = math.inf, gradients
+        if loss < lowest:
+            best, lowest, gradients, momentum = tried, loss, found, steps
+        else:
+            rate, momentum = size / 4, [torch.zeros_like(change) for change in changes]
+    return best
 
 
 def _parts(texts: Sequence[Encoded], most: int) -> list[list[Encoded]]:

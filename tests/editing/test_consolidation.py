@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import weakref
 from dataclasses import asdict, replace
@@ -93,17 +92,40 @@ def test_edits_hold_better_after_it(family: str) -> None:
     assert losses["with"] < losses["without"]
 
 
-def test_steps_that_do_not_help_are_dropped_and_that_is_said(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_steps_that_do_not_help_are_taken_back() -> None:
     requests = helpers.requests(4)
     uphill, plain = editor("gpt2", replace(CONFIG, rate=-0.1)), editor("gpt2", None)
-    with caplog.at_level(logging.WARNING):
-        uphill.edit(requests)
-    assert "consolidation of 4 edits (rate -0.1) is dropped" in caplog.text
+    uphill.edit(requests)
     plain.edit(requests)
     for mine, theirs in zip(uphill.modules, plain.modules, strict=True):
         assert torch.equal(mine.weight, theirs.weight)
+
+
+@pytest.mark.parametrize("rate", [0.7, 1e6])
+def test_far_too_large_a_rate_does_no_harm(rate: float) -> None:
+    requests = helpers.requests(4)
+    edited, plain = editor("llama", replace(CONFIG, rate=rate)), editor("llama", None)
+    edited.edit(requests)
+    plain.edit(requests)
+    assert edit_loss(edited, requests) < edit_loss(plain, requests)
+
+
+def test_a_step_that_is_not_finite_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[object] = []
+
+    def failing(*args: object) -> object:
+        calls.append(args)
+        if len(calls) == 2:  # the first step
+            raise NumericalError("losses or their gradients are not finite")
+        return losses_and_gradients(*args)  # type: ignore[arg-type]
+
+    requests = helpers.requests(4)
+    edited, plain = editor("gpt2"), editor("gpt2", None)
+    monkeypatch.setattr(module, "losses_and_gradients", failing)
+    edited.edit(requests)
+    plain.edit(requests)
+    assert len(calls) == 1 + CONFIG.steps
+    assert edit_loss(edited, requests) < edit_loss(plain, requests)
 
 
 def test_undo_across_it_is_bit_exact_and_editing_goes_on_as_before() -> None:
@@ -174,7 +196,7 @@ def test_dropout_is_off_and_modes_and_flags_stay_as_they_were() -> None:
     assert weights[0] == weights[1]
 
 
-@pytest.mark.parametrize("fails_at", [1, 3, 8])
+@pytest.mark.parametrize("fails_at", [1, 5])
 def test_a_failure_in_the_middle_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, fails_at: int
 ) -> None:
@@ -186,13 +208,13 @@ def test_a_failure_in_the_middle_changes_nothing(
 
     def failing(*args: object) -> object:
         calls.append(args)
-        if len(calls) == fails_at:  # there are 4 for each of the times, at 4 and at 6 edits
+        if len(calls) == fails_at:  # before the first step of each time, at 4 and at 6 edits
             raise NumericalError("losses or their gradients are not finite")
         return losses_and_gradients(*args)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "losses_and_gradients", failing)
-        message = r"of [46] edits diverged \(consolidation.rate: 0.3; .*not finite"
+        message = r"consolidation of [46] edits: .*not finite"
         with pytest.raises(NumericalError, match=message):
             edited.edit(requests[3:])
     assert len(calls) == fails_at and edited.snapshot() is mark

@@ -32,9 +32,12 @@ class Adapter:
 
     Attributes:
         repair: what ``repaired`` changes, as a sentence for the report; None if nothing.
+        sees_target: the edited model decides by the whole text what it says, so that the target
+            it is scored on helps it, as in EasyEdit's own evaluation.
     """
 
     repair: ClassVar[str | None] = None
+    sees_target: ClassVar[bool] = False
 
     def __init__(self, alg_name: str, repaired: bool = True) -> None:
         self.alg_name, self.repaired = alg_name, repaired

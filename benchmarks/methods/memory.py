@@ -102,6 +102,7 @@ class DEFERAdapter(WrapperAdapter):
     """DEFER: one small layer that decides and answers for all edits."""
 
     wrapper = "DeferAdaptor"
+    sees_target = True
     original = "original_layer"
 
     def stored_bytes(self, model: Any, base: Mapping[str, Tensor]) -> int | None:
@@ -114,6 +115,7 @@ class WISEAdapter(WrapperAdapter):
     """WISE: a second set of weights for edits, and a router between the two."""
 
     wrapper = "WISEAdapter"
+    sees_target = True
     repair = (
         "edits on (EasyEdit's hyper-parameters lack the flag `sequential_edit`, without which "
         "each edit starts anew), reads saved shards of a GPT-2 as the transposed matrices they "

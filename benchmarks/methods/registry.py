@@ -16,6 +16,7 @@ from benchmarks.methods.locate import (
     ROMEAdapter,
     SimIEAdapter,
 )
+from benchmarks.methods.melo import MELOAdapter
 from benchmarks.methods.memory import DEFERAdapter, GRACEAdapter, WISEAdapter
 from benchmarks.methods.peft_adapters import DPOAdapter, LoRAAdapter
 from benchmarks.methods.serac import SERACAdapter
@@ -30,6 +31,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "GRACE": GRACEAdapter,
     "LoRA": LoRAAdapter,
     "MALMEN": ExecutorAdapter,
+    "MELO": MELOAdapter,
     "MEMIT": LocateAdapter,
     "MEND": MENDAdapter,
     "MEMIT-FE": RightPaddedAdapter,

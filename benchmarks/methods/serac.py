@@ -29,6 +29,7 @@ class SERACAdapter(Adapter):
         "keeps all edits in its memory; EasyEdit hands each new edit to the model without edits, "
         "so that only the last one is remembered"
     )
+    sees_target = True
 
     def derived(self, values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
         """The encoder that meta-training made, and the base model as the small one."""

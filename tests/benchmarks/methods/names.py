@@ -9,6 +9,7 @@ GIT = (
     "EMMET",
     "GRACE",
     "MALMEN",
+    "MELO",
     "MEMIT-FE",
     "PMET",
     "R-ROME",

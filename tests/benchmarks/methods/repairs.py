@@ -39,6 +39,7 @@ class Checks:
         if EASYEDIT.version == "git":
             checks |= {
                 "DPO": partial(self.adapter_kept, "DPO"),
+                "MELO": self.melo,
                 "ULTRAEDIT": partial(self.normaliser, "ULTRAEDIT"),
                 "MALMEN": partial(self.normaliser, "MALMEN"),
                 "GRACE position": self.grace_position,
@@ -75,7 +76,8 @@ class Checks:
 
     def adapter_kept(self, alg_name: str, repaired: bool) -> Any:
         """The loss of an edit before and after another one that trains for no step at all."""
-        method = self.driven(alg_name, repaired)
+        # A rate that teaches a random model one fact; that of the YAML file is for trained ones.
+        method = self.driven(alg_name, repaired, lr=5e-3)
         base = method.loss(method.editor.model, 0)
         first = method.loss(method.edit(0), 0)
         method.hparams.num_steps = 0
@@ -119,6 +121,15 @@ class Checks:
         method = self.driven("GRACE", repaired)
         method.edit(0)
         return {"error": error_of(lambda: method.edit(0))}
+
+    def melo(self, repaired: bool) -> Any:
+        """The loss of an edit right after it and after another one, or the error of that."""
+        method = self.driven("MELO", repaired)
+        base = method.loss(method.editor.model, 0)
+        first = method.loss(method.edit(0), 0)
+        error = error_of(lambda: method.edit(1))
+        after = None if error else method.loss(method.adapter._wrapped, 0)  # type: ignore[attr-defined]
+        return {"base": base, "first": first, "after": after, "error": error}
 
     def wise_sequence(self, repaired: bool) -> Any:
         """Edits that WISE's side memory has seen after two."""

@@ -81,6 +81,16 @@ def test_grace_edits_near_a_key(report: dict[str, Any]) -> None:
     assert repaired["error"] is None
 
 
+def test_melo_edits_on(report: dict[str, Any]) -> None:
+    as_is, repaired = both(report, "MELO")
+    if report["family"] == "gpt2":
+        assert "shapes cannot be multiplied" in as_is["error"]
+    else:
+        assert as_is["after"] == pytest.approx(as_is["base"])
+    assert repaired["after"] == pytest.approx(repaired["first"], abs=1e-4)
+    assert repaired["first"] < 0.5 * repaired["base"]
+
+
 def test_wise_edits_on(report: dict[str, Any]) -> None:
     as_is, repaired = both(report, "WISE sequence")
     assert (as_is["edits"], repaired["edits"]) == (1, 2)
@@ -108,7 +118,18 @@ def test_padding_is_where_the_method_expects_it(alg_name: str, report: dict[str,
 
 
 def test_every_repair_is_described() -> None:
-    checked = {"DPO", "GRACE", "LoRA", "MALMEN", "MEMIT-FE", "MEND", "PMET", "SERAC", "SimIE"}
+    checked = {
+        "DPO",
+        "GRACE",
+        "LoRA",
+        "MALMEN",
+        "MELO",
+        "MEMIT-FE",
+        "MEND",
+        "PMET",
+        "SERAC",
+        "SimIE",
+    }
     checked |= {"ULTRAEDIT", "WISE"}
     assert {name for name in ADAPTERS if repair_of(name)} == checked
     assert repair_of("FT") is None

@@ -16,7 +16,7 @@ import yaml
 
 import dafnet_plugin.training.trainer as trainer_module
 from dafnet_plugin.artifacts.checkpoint import load_checkpoint
-from dafnet_plugin.cases import write_cases
+from dafnet_plugin.cases import read_cases, write_cases
 from dafnet_plugin.cli import COMMANDS, main
 from tests.helpers import MODULES, SMALL, bits, cases, model, tokenizer
 
@@ -243,3 +243,22 @@ def test_validate_takes_folders_and_tells_training_files_apart(
 def test_shipped_files_are_valid(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", str(ROOT / "hparams")]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_cases_reads_checks_and_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    probes = {
+        "rephrase_prompt": "The home of Ada is",
+        "locality_prompt": "Eve lives in",
+        "locality_ground_truth": "Oslo",
+    }
+    records = [
+        {"prompt": "Ada lives in", "target_new": "Rome", "subject": "Ada", **probes},
+        {"prompt": "Bo lives in", "target_new": "", "subject": "Bo", **probes},
+    ]
+    (tmp_path / "recent.json").write_text(json.dumps(records))
+    source, out = str(tmp_path / "recent.json"), tmp_path / "cases.jsonl"
+    assert main(["cases", "dafset", source, "--out", str(out)]) == 2
+    assert "target_new" in capsys.readouterr().err and not out.exists()
+    assert main(["cases", "dafset", source, "--out", str(out), "--skip-bad"]) == 0
+    assert "1 cases, 1 malformed records left out" in capsys.readouterr().out
+    assert [case.request.target_new for case in read_cases(out)] == ["Rome"]

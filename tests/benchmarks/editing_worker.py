@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.editing import SIDE_EFFECT_SEQUENCES, Bench
 from benchmarks.jobs import CellJob, Sequence
 from dafnet_plugin.cases import EditCase, EditRequest, PortabilityTest, Probe, Query, write_cases
-from tests.benchmarks.methods.setup import two_layers
+from tests.benchmarks.methods.driving import two_layers
 
 FAMILY, MODEL, FOLDER = sys.argv[1], sys.argv[2], Path(sys.argv[3])
 ROOT = Path(__file__).resolve().parents[2]

@@ -19,9 +19,9 @@ import torch
 from benchmarks.meta_training import archive_of, train
 from benchmarks.methods.asking import ask_one_by_one, target_questions
 from dafnet_plugin.files import read_json
+from tests.benchmarks.methods.driving import EASYEDIT, Driven
 from tests.benchmarks.methods.names import GIT, WHEEL
 from tests.benchmarks.methods.repairs import Checks
-from tests.benchmarks.methods.setup import EASYEDIT, Driven
 from tests.benchmarks.methods.trainings import TRAINED, trained, training_job
 
 # Little of a random model's second moments is as small as that of a trained one.

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tests.benchmarks.methods.setup import EASYEDIT, Driven
+from tests.benchmarks.methods.driving import EASYEDIT, Driven
 from tests.benchmarks.methods.trainings import TRAINED, trained
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.jobs import TrainingJob
 from benchmarks.meta_training import archive_of, train
 from dafnet_plugin.cases import Probe, write_cases
-from tests.benchmarks.methods.setup import ROOT, cases, two_layers
+from tests.benchmarks.methods.driving import ROOT, cases, two_layers
 
 TRAINED = ("MEND", "SERAC", "MALMEN")
 SMALL = {"max_iters": 24, "val_interval": 8, "val_steps": 2, "n_edits": 8, "rank": 16}

@@ -17,7 +17,7 @@ from benchmarks.config import BenchmarkConfig
 from benchmarks.grid import Setting
 from benchmarks.tuning import Budget, Trial, read_trials, tune
 from dafnet_plugin.errors import DAFNetError
-from tests.benchmarks.methods.setup import two_layers
+from tests.benchmarks.methods.driving import two_layers
 from tests.benchmarks.methods.trainings import SMALL
 
 FOLDER, WORK = sys.argv[1], Path(sys.argv[2])

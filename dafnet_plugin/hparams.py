@@ -60,6 +60,7 @@ class ConsolidationSection:
     exchanged: float = 0.3
     locality: float = 1.0
     damping: float = 0.01
+    room: float = 6.0
     autocast: bool = True
 
 
@@ -166,7 +167,7 @@ class DAFNetHparams(_ModelKeys):
         """See :meth:`YamlConfig.problems`."""
         found = super().problems()
         section = self.consolidation
-        found += not_positive(section, ["steps", "texts", "rate", "damping"], "consolidation.")
+        found += not_positive(section, ["steps", "texts", "rate", "damping", "room"], "consolidation.")
         for name, allowed, fits in (
             ("start", "0 (never) or more", section.start >= 0),
             ("growth", "above 1", section.growth > 1),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dafnet_plugin.cases import EditRequest
 from dafnet_plugin.editing.consolidation import Consolidation, consolidate
 from dafnet_plugin.editing.dafnet import DAFNet, SequenceState
+from dafnet_plugin.editing.fusion import loosen
 from dafnet_plugin.editing.modules import EditModule, find_edit_modules, swapped_weights
 from dafnet_plugin.editing.signals import Signal, capture
 from dafnet_plugin.errors import CheckpointError, ConfigError, ModelError, NumericalError
@@ -169,7 +170,7 @@ class DAFNetEditor:
                 pad_id=pad_id_of(self.tokenizer),
             )
         updates = tuple(
-            replace(update, weight=change)
+            loosen(update, change, consolidation.config.room)
             for update, change in zip(state.updates, changes, strict=True)
         )
         return replace(snapshot, state=replace(state, updates=updates))

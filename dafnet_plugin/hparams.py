@@ -167,7 +167,9 @@ class DAFNetHparams(_ModelKeys):
         """See :meth:`YamlConfig.problems`."""
         found = super().problems()
         section = self.consolidation
-        found += not_positive(section, ["steps", "texts", "rate", "damping", "room"], "consolidation.")
+        found += not_positive(
+            section, ["steps", "texts", "rate", "damping", "room"], "consolidation."
+        )
         for name, allowed, fits in (
             ("start", "0 (never) or more", section.start >= 0),
             ("growth", "above 1", section.growth > 1),

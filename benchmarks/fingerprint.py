@@ -21,7 +21,10 @@ from dafnet_plugin.errors import ConfigError
 
 DATA = (
     "benchmarks/apart.py",
+    "benchmarks/dafset_source.py",
     "benchmarks/data.py",
+    "benchmarks/mixing.py",
+    "benchmarks/source.py",
     "benchmarks/sources.py",
     "dafnet_plugin/cases.py",
     "dafnet_plugin/data",
@@ -51,6 +54,7 @@ EDITING = (
 TRAINING = (
     "benchmarks/meta_training.py",
     "benchmarks/methods/hparams.py",
+    "benchmarks/mixing.py",
     "dafnet_plugin/cases.py",
     "dafnet_plugin/tokens.py",
 )

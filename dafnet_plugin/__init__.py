@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dafnet_plugin.cases import EditCase, EditRequest, Probe
+    from dafnet_plugin.data.dafset import DAFSetDataset
     from dafnet_plugin.easyedit import register
     from dafnet_plugin.editing.editor import DAFNetEditor
     from dafnet_plugin.hparams import DAFNetHparams, DAFNetHyperParams, DAFNetTrainingHparams
@@ -25,6 +26,7 @@ __all__ = [
     "DAFNetHyperParams",
     "DAFNetTrainer",
     "DAFNetTrainingHparams",
+    "DAFSetDataset",
     "EditCase",
     "EditRequest",
     "Probe",
@@ -37,6 +39,7 @@ _HOME = {
     "DAFNetHyperParams": "dafnet_plugin.hparams",
     "DAFNetTrainer": "dafnet_plugin.training.trainer",
     "DAFNetTrainingHparams": "dafnet_plugin.hparams",
+    "DAFSetDataset": "dafnet_plugin.data.dafset",
     "EditCase": "dafnet_plugin.cases",
     "EditRequest": "dafnet_plugin.cases",
     "Probe": "dafnet_plugin.cases",

@@ -213,7 +213,7 @@ class DAFNetTrainingHparams(_ModelKeys):
         val_edits: sequence lengths of validation.
         val_share: share of the training subjects held out when there is no validation set.
         val_cases: cases of the validation set used, at most.
-        train_path, val_path: case files (``.jsonl``) or lists of them.
+        train_path, val_path: case files (``.jsonl``), folders of DAFSets, or lists of them.
         text_path: plain text (``.jsonl`` of ``{"text": ...}`` or ``.txt``), for the
             preserved-key statistics and ``ctext``; None takes what the training cases say is
             true before any edit.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from dafnet_plugin.errors import DAFNetError
 
-COMMANDS = ("cases", "train", "edit", "stats", "validate", "world")
+COMMANDS = ("cases", "dafset", "train", "edit", "stats", "validate", "world")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

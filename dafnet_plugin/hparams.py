@@ -78,6 +78,12 @@ class _ModelKeys(YamlConfig):
             per step.
         signal_batch_size: edits per forward pass when gradient signals are taken.
         max_length: tokens that EasyEdit's evaluation truncates at.
+        model_parallel: spread the model over all devices of this machine (``device_map="auto"``).
+        fp16: load the model in float16, as in EasyEdit.
+        dtype: load the model in this precision; None leaves it to ``fp16``, else float32. The
+            update is computed and remembered in float32 whatever the model's precision is.
+        use_chat_template: edit, train and ask inside the tokenizer's chat template, the prompt
+            being the user's turn and the target the start of the answer.
     """
 
     model_name: Any
@@ -93,6 +99,8 @@ class _ModelKeys(YamlConfig):
     max_length: int = 40
     model_parallel: bool = False
     fp16: bool = False
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    use_chat_template: bool = False
 
     def __post_init__(self) -> None:
         # Built without from_hparams, by someone who has imported EasyEdit to use it there.
@@ -126,6 +134,8 @@ class _ModelKeys(YamlConfig):
             found.append("edit_modules: []; at least one module name is needed")
         if self.edit_bias and self.fusion.kind == "least_squares":
             found.append("edit_bias: true; allowed only with fusion.kind running_mean or sum")
+        if self.fp16 and self.dtype not in (None, "float16"):
+            found.append(f"dtype: {self.dtype!r}; allowed: 'float16' or null, with fp16: true")
         if not isinstance(self.model_name, (str, tuple)):
             found.append(f"model_name: {self.model_name!r}; allowed: a directory or a hub name")
         for section, names in (

@@ -82,11 +82,30 @@ def take_model_pairs(module: ModuleType) -> None:
                     f"{len(name)} objects"
                 )
             hparams.model_name = ModelPair(*name)
-        original(self, hparams)
+        elif hparams.alg_name == "DAFNET" and hparams.dtype is not None:
+            hparams.model_name = _loaded(hparams)  # EasyEdit knows float32 and float16 only
+        try:
+            original(self, hparams)
+        except NotImplementedError:
+            # What EasyEdit says of a name in which it finds none of the words it knows.
+            if hparams.alg_name != "DAFNET" or isinstance(hparams.model_name, ModelPair):
+                raise
+            hparams.model_name = _loaded(hparams)
+            original(self, hparams)
         if isinstance(hparams.model_name, ModelPair):
             _prepare_tokenizer(self.tok, self.model.config.model_type, hparams.alg_name)
 
     editor.__init__ = init
+
+
+def _loaded(hparams: Any) -> ModelPair:
+    """The model that DAFNet's hyper-parameters name, loaded as `dafnet edit` does."""
+    from dafnet_plugin.base_models import load_base_model
+    from dafnet_plugin.devices import resolve_device
+
+    # EasyEdit's own meaning of a device: a number is the CPU where there is no GPU.
+    device = resolve_device(runtime.resolve_device(hparams.device))
+    return ModelPair(*load_base_model(hparams, device))
 
 
 def _prepare_tokenizer(tokenizer: Any, model_type: str, alg_name: str) -> None:

@@ -135,6 +135,11 @@ class DAFNet(nn.Module):
             self._whiteners[number] = known
         return known[2]
 
+    def prior(self, number: int) -> Tensor:
+        """[d_in, d_in]: covariance of least squares before the first edit."""
+        root = self.whitener(number)
+        return (root @ root.T) / self.log_ridge[number].exp().to(root.device)
+
     def network_of(self, number: int) -> AuxiliaryNetwork:
         """The network that handles module ``number``."""
         network = self.networks[_key(self.shapes[number])]
@@ -213,8 +218,8 @@ class DAFNet(nn.Module):
             assert past is None
             return FusionState(root @ solve(signal.x @ root, changes, ridge), None, None)
         if past is None:
-            covariance = (root @ root.T) / ridge
-            past = FusionState(root.new_zeros(self.shapes[number]), None, covariance)
+            prior = self.prior(number).to(device)
+            past = FusionState(root.new_zeros(self.shapes[number]), None, prior)
         return extend(past, signal.x, changes, self.fusion.chunk)
 
 

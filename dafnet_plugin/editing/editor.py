@@ -179,8 +179,8 @@ class DAFNetEditor:
                 pad_id=pad_id_of(self.tokenizer),
             )
         updates = tuple(
-            loosen(update, change, consolidation.config.room)
-            for update, change in zip(state.updates, changes, strict=True)
+            loosen(update, change, self.dafnet.prior(number), consolidation.config.room)
+            for number, (update, change) in enumerate(zip(state.updates, changes, strict=True))
         )
         return replace(snapshot, state=replace(state, updates=updates))
 

@@ -17,6 +17,9 @@ from torch import Tensor
 
 from dafnet_plugin.network import NetworkOutput
 
+ROUNDING = 1e-6
+"""Of float32, relative to the mean diagonal of a matrix that was updated many times."""
+
 FusionKind = Literal["running_mean", "sum", "least_squares"]
 
 
@@ -126,20 +129,30 @@ def _downdate(covariance: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return gain, (covariance + covariance.T) / 2  # rounding must not break symmetry
 
 
-def loosen(state: FusionState, weight: Tensor, room: float) -> FusionState:
+def loosen(state: FusionState, weight: Tensor, prior: Tensor, room: float) -> FusionState:
     """A least-squares state whose weight was improved by other means.
 
     What the edits so far need is in the weight now, better than their keys can say; insisting on
     these as before would leave no room for the next edits, which shall hold at once. So until the
-    next time these count ``room`` times as much as all keys before (the covariance of recursive
-    least squares with a forgetting factor, restarted each time).
+    next time these count ``room`` times as much as the edits before. Preserved keys count as ever.
 
     Args:
         weight: [d_in, d_out].
+        prior: [d_in, d_in], covariance before the first edit.
         room: 1 for none.
     """
     assert state.covariance is not None  # a least-squares state always has one
-    return FusionState(weight, state.bias, state.covariance, room * state.covariance)
+    information = (1 - 1 / room) * _inverse(prior) + _inverse(state.covariance) / room
+    loosened = _inverse(information).to(state.covariance)
+    return FusionState(weight, state.bias, state.covariance, loosened)
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """Of a symmetric positive definite matrix, in float64 on the CPU as not all devices have it."""
+    exact = matrix.cpu().double()
+    # Float32 cannot tell smaller eigenvalues from none, or from negative ones.
+    exact.diagonal().add_(ROUNDING * exact.diagonal().mean())
+    return torch.cholesky_inverse(torch.linalg.cholesky(exact))
 
 
 def whitener(key_moment: Tensor, shrinkage: float) -> Tensor:

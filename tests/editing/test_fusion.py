@@ -170,17 +170,17 @@ def test_what_comes_after_loosening_counts_that_much_more(
     keys, changes = rows(6, 5, 3, seed)
     state = extend(start(5, 3, 0.5, keys.dtype), keys, changes, chunk=4)
     weight = torch.randn(5, 3, generator=torch.Generator().manual_seed(seed)).to(keys)
-    state = loosen(state, weight, room)
+    state = loosen(state, weight, torch.eye(5, dtype=keys.dtype) / 0.5, room)
     x, y = rows(sum(lengths), 5, 3, seed + 100)
     for part in torch.arange(len(x)).split([*lengths] or [0]):
         state = extend(state, x[part], y[part], chunk=2)
-    # The minimum of |x W - y|^2 + tr (W - weight)^T (keys^T keys + ridge) (W - weight) / room.
-    before = keys.T @ keys + 0.5 * torch.eye(5, dtype=keys.dtype)
-    moved = torch.linalg.solve(before / room + x.T @ x, x.T @ (y - x @ weight))
+    # The minimum of |x W - y|^2 + tr (W - weight)^T (keys^T keys / room + ridge) (W - weight).
+    known, ridge = keys.T @ keys, 0.5 * torch.eye(5, dtype=keys.dtype)
+    moved = torch.linalg.solve(known / room + ridge + x.T @ x, x.T @ (y - x @ weight))
     assert_close(state.weight, weight + moved, rtol=1e-3, atol=1e-4)
     # The memory of all keys is what it would be without, so loosening does not add up.
     assert state.covariance is not None
-    assert_close(state.covariance, torch.linalg.inv(before + x.T @ x), rtol=1e-3, atol=1e-4)
+    assert_close(state.covariance, torch.linalg.inv(known + ridge + x.T @ x), rtol=1e-3, atol=1e-4)
 
 
 def test_a_thousand_edits_in_float32_stay_within_a_thousandth() -> None:

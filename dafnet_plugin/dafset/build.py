@@ -23,7 +23,7 @@ from dafnet_plugin.dafset.samples import PROPERTIES, Material, Sample, write_sam
 from dafnet_plugin.dafset.select import (
     dropped,
     facts_of,
-    named_by_hand,
+    named_by_list,
     open_graph,
     statements_of,
 )
@@ -125,7 +125,7 @@ def _build(
     counts = write_samples(folder, samples)
     selection = {
         "facts": count,
-        "objects_named_by_hand": engine.rows(named_by_hand(graph, facts))[0]["count"],
+        "objects_named_by_list": engine.rows(named_by_list(graph, facts))[0]["count"],
         "statements_not_used": reasons,
         **found.notes,
         "facts_not_used": dict(sorted(composer.drops.items())),

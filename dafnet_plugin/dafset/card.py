@@ -156,10 +156,11 @@ def _selection(selection: Mapping[str, Any]) -> str:
     ):
         if selection.get(key):
             lines.append(f"- {title}: {_listed(selection[key])}")
-    if selection.get("objects_named_by_hand"):
+    if selection.get("objects_named_by_list"):
         lines.append(
-            f"- **{selection['objects_named_by_hand']} of these facts have an object that the "
-            "sources do not name: its name is from a list written by hand, not from Wikidata**"
+            f"- {selection['objects_named_by_list']} of these facts have an object that the "
+            "sources do not name: its name is from a list of this package, compared with other "
+            "copies of Wikidata's labels"
         )
     recent = selection.get("recent")
     if isinstance(recent, Mapping):

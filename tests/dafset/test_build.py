@@ -79,7 +79,7 @@ def test_provenance_and_card(built: Built) -> None:
     record = json.loads((built.folder / "dataset.json").read_text())
     assert record == built.provenance
     assert record["config"]["store"] == "store" and "engine" not in record["config"]
-    assert record["selection"]["objects_named_by_hand"] == 0
+    assert record["selection"]["objects_named_by_list"] == 0
     assert record["samples"]["total"] == 48 and record["selection"]["facts"] == 498
     assert record["selection"]["statements_not_used"]["several objects"] == 2
     assert record["selection"]["corpus"][0]["name"] == "corpus.txt"
@@ -225,8 +225,8 @@ def test_real_files(data_dir: Path, tmp_path: Path) -> None:
     built = build(config, tmp_path)
     # A quarter of the subjects is popular, and other properties take some of them.
     assert built.counts["robust"] == built.counts["long_tail"] == 20 > built.counts["popular"] > 9
-    by_hand = built.provenance["selection"]["objects_named_by_hand"]
-    assert by_hand and f"{by_hand} of these facts" in (tmp_path / "README.md").read_text()
+    by_list = built.provenance["selection"]["objects_named_by_list"]
+    assert by_list and f"{by_list} of these facts" in (tmp_path / "README.md").read_text()
     store = tmp_path / WORK / "store"
     samples = check_dafset(tmp_path, store, load_relations(), TRUE)
     assert len(load_dafset(tmp_path)) == len(samples)

@@ -113,7 +113,7 @@ def _build(
     chosen = [choice.fact for choice in choices]
     evidence = gather(graph, facts, chosen, hops=config.popular.hops, seed=config.seed)
     truths = {name: name in config.true_targets for name in PROPERTIES}
-    composer = Composer(table, evidence, truths, config.eval_share, config.seed)
+    composer = Composer(table, evidence, truths, config.eval_share, config.seed, config.known_above)
     samples = composer.samples(choices, config.size)
     if not samples:
         raise DataError(

@@ -48,6 +48,7 @@ def test_a_build_is_valid(built: Built, store: Path) -> None:
     samples = check_dafset(built.folder, store, load_relations(), TRUE)
     assert built.counts == dict.fromkeys(PROPERTIES, 12) and len(samples) == 48
     assert {meta_of(sample).split for sample in samples} == {"train", "eval"}
+    assert all(sample.ground_truth for sample in samples), "nothing is known to be news"
     for sample in samples:
         meta = meta_of(sample)
         assert meta.degree and meta.frequency is not None and meta.modified and meta.domain
@@ -148,6 +149,7 @@ def test_what_changed_comes_first(store: Path, tmp_path: Path) -> None:
     }
     for record in records:
         assert record["ground_truth"] == old[record["dafset"]["subject_id"]]
+        assert record["dafset"]["object_id"] == record["dafset"]["true_object_id"]
     selection = json.loads((out / "dataset.json").read_text())["selection"]
     assert selection["recent_changes"] == {"changed": 30}
 
@@ -160,6 +162,14 @@ def test_some_properties_and_other_targets(store: Path, tmp_path: Path) -> None:
     assert {meta_of(sample).property for sample in samples} == {"long_tail"}
 
 
+def test_without_exception(store: Path, tmp_path: Path) -> None:
+    out = build(recipe(store, size=4, known_above=None), tmp_path).folder
+    for sample in check_dafset(out, store, load_relations(), TRUE):
+        meta = meta_of(sample)
+        assert (meta.object_id == meta.true_object_id) == (meta.property in TRUE)
+    assert "was not looked at" in (out / "README.md").read_text()
+
+
 def test_a_likelihood_for_every_sample(
     store: Path, tmp_path: Path, tiny_models: dict[str, Path]
 ) -> None:
@@ -167,6 +177,12 @@ def test_a_likelihood_for_every_sample(
     out = build(config, tmp_path).folder
     samples = check_dafset(out, store, load_relations(), TRUE)
     assert all((meta_of(sample).log_likelihood or 0) < 0 for sample in samples)
+    # A model that was never trained knows nothing: everything is news to it.
+    true = {
+        meta_of(s).property for s in samples if meta_of(s).object_id == meta_of(s).true_object_id
+    }
+    assert true == set(TRUE)
+    assert "another model may know more" in (out / "README.md").read_text()
     selection = json.loads((out / "dataset.json").read_text())["selection"]
     assert selection["model"]["name"] == "tiny-gpt2"
     assert selection["long_tail"]["by"] == ["degree", "log_likelihood"]
@@ -188,7 +204,10 @@ def test_nothing_to_make_samples_of(store: Path, tmp_path: Path) -> None:
     few = write_small_store(tmp_path / "few", entities, [
         row for row in statements if row["subject"] in ("Q1000", "Q2000")])  # fmt: skip
     with pytest.raises(DataError, match=r"no sample could be made of .*no locality probe"):
-        build(recipe(few, properties=["recent", "long_tail"], recent={"days": 99}), tmp_path / "b")
+        build(
+            recipe(few, properties=["long_tail"], true_targets=["long_tail"], known_above=None),
+            tmp_path / "b",
+        )
 
 
 def test_an_unknown_relation(store: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from dafnet_plugin import __version__
 from dafnet_plugin.dafset.config import BuildConfig
 from dafnet_plugin.dafset.relations import RelationTable
 from dafnet_plugin.dafset.samples import PROPERTIES, SPLITS, Sample
+from dafnet_plugin.dafset.sources.triples import FIRST_MADE, KIND
 
 FORMAT = 1
 _PATHS = ("sources", "store", "previous", "pageviews", "corpus", "contexts", "relations", "model",
@@ -24,6 +25,11 @@ _POPULAR = {
     "views": "about much-read subjects",
     "degree": "about well connected subjects; how much they are read is not known",
 }
+_MADE_IDS = (
+    "- Triples come without some of Wikidata's ids, and often with one object of several: ids "
+    f"from Q{FIRST_MADE} on are made of labels, and an object taken for false may be another "
+    "true one.\n"
+)
 _RARE = {
     "frequency": "rarely mentioned",
     "degree": "weakly connected",
@@ -126,7 +132,8 @@ def data_card(record: Mapping[str, Any], table: RelationTable, samples: Sequence
         "- A false object is of the right kind and is not among those that Wikidata has or had "
         "for the subject; it may be true in the world nevertheless.\n"
         f"- {_news(config, record['selection'])}\n"
-        "- Edits that say something false are for research on editing; do not train models that "
+        + (_MADE_IDS if _has_triples(record) else "")
+        + "- Edits that say something false are for research on editing; do not train models that "
         "people rely on with them.\n"
         "- Living people are among the subjects.",
         "Data from Wikidata is in the public domain (CC0); contexts from a corpus are under the "
@@ -180,6 +187,11 @@ def _news(config: Mapping[str, Any], selection: Mapping[str, Any]) -> str:
         "All edits say something false: without a model or an earlier state nothing shows "
         "what would be news."
     )
+
+
+def _has_triples(record: Mapping[str, Any]) -> bool:
+    sources = (record["source"].get("plan") or {}).get("sources", ())
+    return any(item.get("kind") == KIND for item in sources)
 
 
 def _sources(record: Mapping[str, Any]) -> str:

@@ -253,6 +253,17 @@ def test_real_files(data_dir: Path, tmp_path: Path) -> None:
     assert all(len(file["sha256"]) == 64 and "/" not in file["file"] for file in files)
 
 
+def test_real_triples(data_dir: Path, tmp_path: Path) -> None:
+    names = ("P19", "P20", "P36", "P103", "P1412", "P1376")
+    sources = [str(data_dir / "pararel" / "triples" / f"{name}.jsonl") for name in names]
+    built = build(
+        BuildConfig.from_dict({"sources": sources, "size": 20, "threads": 1}), tmp_path / "out"
+    )
+    assert built.counts == {"long_tail": 20, "popular": 20, "recent": 0, "robust": 20}
+    samples = check_dafset(built.folder, built.folder / WORK / "store", load_relations(), TRUE)
+    assert {meta_of(sample).relation for sample in samples} == set(names)
+
+
 def test_the_tiny_world(tmp_path: Path) -> None:
     from dafnet_plugin.dafset.tinyworld import write_sources
     from dafnet_plugin.data.tinyworld import WorldConfig

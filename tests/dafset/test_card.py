@@ -93,6 +93,13 @@ def test_the_card_says_what_is_true_and_what_is_not() -> None:
     assert lines["| `popular.json`"].endswith("| nothing |")
 
 
+def test_the_card_says_where_ids_are_made_of_labels() -> None:
+    plan = {"sources": [{"kind": "triples", "files": [{"file": "P36.jsonl"}]}]}
+    with_triples = record() | {"source": {"plan": plan}}
+    assert "are made of labels" in data_card(with_triples, TABLE, [make_sample()])
+    assert "are made of labels" not in data_card(record(), TABLE, [make_sample()])
+
+
 def test_the_card() -> None:
     sample = make_sample(target_new="<script>alert(1)</script>", subject="a|b [x](y) Arland")
     card = data_card(record(), TABLE, [sample])

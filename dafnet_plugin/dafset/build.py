@@ -23,7 +23,7 @@ from dafnet_plugin.dafset.samples import PROPERTIES, Material, Sample, write_sam
 from dafnet_plugin.dafset.select import (
     dropped,
     facts_of,
-    named_by_hand,
+    named_by_list,
     open_graph,
     statements_of,
 )
@@ -113,7 +113,7 @@ def _build(
     chosen = [choice.fact for choice in choices]
     evidence = gather(graph, facts, chosen, hops=config.popular.hops, seed=config.seed)
     truths = {name: name in config.true_targets for name in PROPERTIES}
-    composer = Composer(table, evidence, truths, config.eval_share, config.seed)
+    composer = Composer(table, evidence, truths, config.eval_share, config.seed, config.known_above)
     samples = composer.samples(choices, config.size)
     if not samples:
         raise DataError(
@@ -125,7 +125,7 @@ def _build(
     counts = write_samples(folder, samples)
     selection = {
         "facts": count,
-        "objects_named_by_hand": engine.rows(named_by_hand(graph, facts))[0]["count"],
+        "objects_named_by_list": engine.rows(named_by_list(graph, facts))[0]["count"],
         "statements_not_used": reasons,
         **found.notes,
         "facts_not_used": dict(sorted(composer.drops.items())),

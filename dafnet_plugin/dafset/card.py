@@ -14,17 +14,26 @@ from dafnet_plugin import __version__
 from dafnet_plugin.dafset.config import BuildConfig
 from dafnet_plugin.dafset.relations import RelationTable
 from dafnet_plugin.dafset.samples import PROPERTIES, SPLITS, Sample
+from dafnet_plugin.dafset.sources.triples import FIRST_MADE, KIND
 
 FORMAT = 1
 _PATHS = ("sources", "store", "previous", "pageviews", "corpus", "contexts", "relations", "model",
           "context_model")  # fmt: skip
 # How it was computed, not what: another engine or machine gives the same bytes.
 _MACHINE = ("engine", "threads", "memory", "jobs", "device", "batch_size")
-_WHAT = {
-    "recent": "of entities modified lately, and what changed since an earlier state",
-    "popular": "about much-read subjects",
-    "long_tail": "rarely mentioned, weakly connected, unlikely to a model",
-    "robust": "with contexts to be put before the questions, and counter-samples",
+_POPULAR = {
+    "views": "about much-read subjects",
+    "degree": "about well connected subjects; how much they are read is not known",
+}
+_MADE_IDS = (
+    "- Triples come without some of Wikidata's ids, and often with one object of several: ids "
+    f"from Q{FIRST_MADE} on are made of labels, and an object taken for false may be another "
+    "true one.\n"
+)
+_RARE = {
+    "frequency": "rarely mentioned",
+    "degree": "weakly connected",
+    "log_likelihood": "unlikely to a model",
 }
 
 
@@ -60,13 +69,17 @@ def provenance(
 
 
 def counts_of(samples: Iterable[Sample]) -> dict[str, Any]:
-    """How many samples there are by property, split, relation and domain."""
+    """How many samples there are by property, split, relation and domain, and say the truth."""
     metas = [sample.meta for sample in samples if sample.meta]
     return {
         "total": len(metas),
         "by_property": {
             name: {split: sum(m.property == name and m.split == split for m in metas)
                    for split in SPLITS}
+            for name in PROPERTIES
+        },
+        "true": {
+            name: sum(m.property == name and m.object_id == m.true_object_id for m in metas)
             for name in PROPERTIES
         },
         "by_relation": dict(sorted(Counter(m.relation for m in metas).items(), key=_by_number)),
@@ -78,7 +91,12 @@ def data_card(record: Mapping[str, Any], table: RelationTable, samples: Sequence
     """The README of a data set, in Markdown."""
     counts, config = record["samples"], record["config"]
     rows = [
-        (f"`{name}.json`", _WHAT[name], *(by[split] for split in SPLITS), _kind(name, config))
+        (
+            f"`{name}.json`",
+            _what(name, record["selection"]),
+            *(by[split] for split in SPLITS),
+            _kind(sum(by.values()), counts["true"][name]),
+        )
         for name, by in counts["by_property"].items()
     ]
     relations = [
@@ -113,7 +131,9 @@ def data_card(record: Mapping[str, Any], table: RelationTable, samples: Sequence
         "and works of some countries are far better covered than others.\n"
         "- A false object is of the right kind and is not among those that Wikidata has or had "
         "for the subject; it may be true in the world nevertheless.\n"
-        "- Edits that say something false are for research on editing; do not train models that "
+        f"- {_news(config, record['selection'])}\n"
+        + (_MADE_IDS if _has_triples(record) else "")
+        + "- Edits that say something false are for research on editing; do not train models that "
         "people rely on with them.\n"
         "- Living people are among the subjects.",
         "Data from Wikidata is in the public domain (CC0); contexts from a corpus are under the "
@@ -122,8 +142,56 @@ def data_card(record: Mapping[str, Any], table: RelationTable, samples: Sequence
     return "\n\n".join(parts) + "\n"
 
 
-def _kind(name: str, config: Mapping[str, Any]) -> str:
-    return "what is true" if name in config["true_targets"] else "something plausible and false"
+def _what(name: str, selection: Mapping[str, Any]) -> str:
+    """What the edits of a file have in common; only what was measured is claimed."""
+    if name == "recent":
+        found = []
+        if isinstance(selection.get("recent"), Mapping):
+            found.append("of entities modified lately")
+        if "recent_changes" in selection:
+            found.append("what changed since an earlier state")
+        return ", and ".join(found) or "no times and no earlier state are known"
+    if name == "popular":
+        return _POPULAR.get(selection.get("popular_by", ""), "not selected")
+    if name == "long_tail":
+        by = (selection.get("long_tail") or {}).get("by", ())
+        return ", ".join(_RARE[measure] for measure in by) or "not selected"
+    return "with contexts to be put before the questions, and counter-samples"
+
+
+def _kind(count: int, true: int) -> str:
+    said = ((true, "what is true"), (count - true, "something plausible and false"))
+    kinds = [(number, what) for number, what in said if number]
+    if len(kinds) == 1:
+        return kinds[0][1]
+    return ", ".join(f"{what} ({number})" for number, what in kinds) or "nothing"
+
+
+def _news(config: Mapping[str, Any], selection: Mapping[str, Any]) -> str:
+    """How it was judged whether a true statement is news."""
+    if not config["true_targets"]:
+        return "All edits say something false."
+    if config["known_above"] is None:
+        return "Whether a model knows already what an edit says was not looked at."
+    if selection.get("model"):
+        return (
+            "An edit says what is true only where the model gave the tokens of the object a "
+            f"probability of at most {config['known_above']}; another model may know more."
+        )
+    if "recent_changes" in selection:
+        return (
+            "An edit says what is true only where that is new or different against the earlier "
+            "state; a model that was trained since may know it."
+        )
+    return (
+        "All edits say something false: without a model or an earlier state nothing shows "
+        "what would be news."
+    )
+
+
+def _has_triples(record: Mapping[str, Any]) -> bool:
+    sources = (record["source"].get("plan") or {}).get("sources", ())
+    return any(item.get("kind") == KIND for item in sources)
 
 
 def _sources(record: Mapping[str, Any]) -> str:
@@ -156,10 +224,11 @@ def _selection(selection: Mapping[str, Any]) -> str:
     ):
         if selection.get(key):
             lines.append(f"- {title}: {_listed(selection[key])}")
-    if selection.get("objects_named_by_hand"):
+    if selection.get("objects_named_by_list"):
         lines.append(
-            f"- **{selection['objects_named_by_hand']} of these facts have an object that the "
-            "sources do not name: its name is from a list written by hand, not from Wikidata**"
+            f"- {selection['objects_named_by_list']} of these facts have an object that the "
+            "sources do not name: its name is from a list of this package, compared with other "
+            "copies of Wikidata's labels"
         )
     recent = selection.get("recent")
     if isinstance(recent, Mapping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,6 +76,9 @@ class Composer:
     Attributes:
         targets: property -> whether the edit makes the graph's own object known (``True``), or
             a false one.
+        known_above: probability of an object's token above which the model knows the fact;
+            where it does, or nothing shows that the fact is news, the edit is false all the
+            same. None: ``targets`` holds without exception.
         drops: reason -> chosen facts that no sample could be made of.
     """
 
@@ -83,6 +87,7 @@ class Composer:
     targets: Mapping[str, bool]
     eval_share: float
     seed: int
+    known_above: float | None = None
     drops: Counter[str] = field(default_factory=Counter)
     _used: Counter[tuple[str, str]] = field(default_factory=Counter, repr=False)
     _probes: dict[tuple[str, str], list[Row]] = field(default_factory=dict, repr=False)
@@ -164,7 +169,7 @@ class Composer:
     def _target(self, choice: Choice) -> dict[str, Any] | None:
         """The new object: its id, its label and how far it is from the true one."""
         fact = choice.fact
-        if self.targets.get(choice.property, False):
+        if self._is_true(choice):
             return {"id": fact["object"], "label": fact["object_label"], "hops": None}
         truth, subject = fact["object_label"].casefold(), fact["subject_label"].casefold()
         for row in self._false(fact["subject"], fact["relation"], fact["object"]):
@@ -172,6 +177,17 @@ class Composer:
             if label != truth and label not in subject and subject not in label:
                 return {"id": row["candidate"], "label": row["label"], "hops": row["hops"]}
         return None
+
+    def _is_true(self, choice: Choice) -> bool:
+        """Whether the edit says what is true: only where that is news to the model."""
+        if not self.targets.get(choice.property, False):
+            return False
+        if self.known_above is None:
+            return True
+        likelihood = choice.fact.get("log_likelihood")  # mean nats per token
+        if likelihood is not None:
+            return bool(likelihood <= math.log(self.known_above))
+        return choice.fact.get("change") is not None
 
     def _false(self, subject: str, relation: str, object: str | None) -> list[Row]:
         """Objects that are not true of the subject and never were, the nearest first.
@@ -195,7 +211,7 @@ class Composer:
     def _truth(self, choice: Choice) -> str | None:
         """What was true before the edit, when that is known."""
         fact = choice.fact
-        if not self.targets.get(choice.property, False):
+        if not self._is_true(choice):
             return str(fact["object_label"])
         return self.evidence.names.get(fact.get("old") or "")
 

@@ -104,8 +104,12 @@ class BuildConfig(YamlConfig):
         only: of these relations alone.
         properties: which of the four are made.
         size: samples of each, at most.
-        true_targets: properties whose edits say what is true (new knowledge); the edits of the
-            others say something plausible and false.
+        true_targets: properties whose edits say what is true, where that is news; all other
+            edits say something plausible and false.
+        known_above: what is true is news when ``model`` gives the tokens of the object at most
+            this probability (geometric mean, over all patterns); without a model, when it is
+            new or different against ``previous``. An edit that says what the model says anyway
+            tests nothing. None: every edit of ``true_targets`` says what is true.
         eval_share: of the subjects for evaluation.
         reserved_share: of the subjects that no edit is about; locality probes ask about them.
         seed: of everything that is drawn.
@@ -131,6 +135,7 @@ class BuildConfig(YamlConfig):
     properties: list[str] = field(default_factory=lambda: list(PROPERTIES))
     size: int = 1000
     true_targets: list[str] = field(default_factory=lambda: ["recent", "long_tail"])
+    known_above: float | None = 0.5
     recent: RecentConfig = field(default_factory=RecentConfig)
     popular: PopularConfig = field(default_factory=PopularConfig)
     long_tail: LongTailConfig = field(default_factory=LongTailConfig)
@@ -168,6 +173,8 @@ class BuildConfig(YamlConfig):
             )
         if not 0 < self.popular.share <= 1:
             found.append(f"popular.share: {self.popular.share}; allowed: above 0, at most 1")
+        if self.known_above is not None and not 0 < self.known_above < 1:
+            found.append(f"known_above: {self.known_above}; allowed: between 0 and 1, or null")
         if not 0 <= self.eval_share < 1:
             found.append(f"eval_share: {self.eval_share}; allowed: 0 to below 1")
         if not 0 < self.reserved_share < 1:

@@ -124,9 +124,11 @@ def _popular(graph: Graph, editable: Table, config: BuildConfig, notes: dict[str
     most = min(config.popular.subjects, math.ceil(config.popular.share * (viewed or known["all"])))
     if viewed:
         notes["popular"] = f"the {most} most viewed subjects of {viewed}"
+        notes["popular_by"] = "views"
         return most_viewed(editable, most)
     # Said in the data card: a graph without page views still has well connected entities.
     notes["popular"] = f"no page views are known: the {most} subjects of highest degree"
+    notes["popular_by"] = "degree"
     degrees = degree_of(graph, editable.select("subject").distinct())
     return best_connected(editable, degrees, most)
 

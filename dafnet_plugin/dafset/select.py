@@ -49,7 +49,10 @@ class Graph:
             & (label.length() <= MAX_LABEL)
             & ~label.re_search(r"^[QPL][0-9]+$")
         )
-        common = self.engine.memory(common_labels(), {"id": "string", "label": "string"})
+        common = self.engine.memory(
+            [{"id": row["id"], "label": row["label"]} for row in common_labels()],
+            {"id": "string", "label": "string"},
+        )
         return named.union(common.anti_join(named, "id"))
 
 
@@ -69,10 +72,13 @@ def open_graph(engine: Engine, store: str | Path) -> Graph:
 
 
 def common_labels() -> list[dict[str, str]]:
-    """English labels of common objects, for files that have only the ids of objects."""
+    """English labels of common objects, for files that have only the ids of objects.
+
+    ``confirmed`` says by what (see the file).
+    """
     text = resources.files(__package__).joinpath("common_labels.tsv").read_text(encoding="utf-8")
     rows = (line.split("\t") for line in text.splitlines() if line and not line.startswith("#"))
-    return [{"id": row[0], "label": row[1]} for row in rows]
+    return [{"id": row[0], "label": row[1], "confirmed": row[2]} for row in rows]
 
 
 def chance(*parts: Any) -> Any:
@@ -149,8 +155,8 @@ def facts_of(statements: Table) -> Table:
     return statements.filter(statements.reason.isnull()).drop("reason")
 
 
-def named_by_hand(graph: Graph, facts: Table) -> Table:
-    """One row: how many facts have an object whose name is not the source's but ours."""
+def named_by_list(graph: Graph, facts: Table) -> Table:
+    """One row: how many facts have an object whose name is from :func:`common_labels`."""
     own = graph.entities.filter(graph.entities.label.notnull()).select(object="id")
     rows = facts.anti_join(own, "object")
     return rows.aggregate(count=rows.count())

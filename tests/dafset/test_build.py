@@ -40,6 +40,12 @@ def built(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
     return build(recipe(store, corpus=[str(corpus)]), out)
 
 
+@pytest.fixture(scope="module")
+def plain(store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What the recipe gives, for comparison."""
+    return content(build(recipe(store), tmp_path_factory.mktemp("plain")).folder)
+
+
 def content(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in FILES}
 
@@ -48,6 +54,7 @@ def test_a_build_is_valid(built: Built, store: Path) -> None:
     samples = check_dafset(built.folder, store, load_relations(), TRUE)
     assert built.counts == dict.fromkeys(PROPERTIES, 12) and len(samples) == 48
     assert {meta_of(sample).split for sample in samples} == {"train", "eval"}
+    assert all(sample.ground_truth for sample in samples), "nothing is known to be news"
     for sample in samples:
         meta = meta_of(sample)
         assert meta.degree and meta.frequency is not None and meta.modified and meta.domain
@@ -79,7 +86,7 @@ def test_provenance_and_card(built: Built) -> None:
     record = json.loads((built.folder / "dataset.json").read_text())
     assert record == built.provenance
     assert record["config"]["store"] == "store" and "engine" not in record["config"]
-    assert record["selection"]["objects_named_by_hand"] == 0
+    assert record["selection"]["objects_named_by_list"] == 0
     assert record["samples"]["total"] == 48 and record["selection"]["facts"] == 498
     assert record["selection"]["statements_not_used"]["several objects"] == 2
     assert record["selection"]["corpus"][0]["name"] == "corpus.txt"
@@ -89,32 +96,30 @@ def test_provenance_and_card(built: Built) -> None:
         assert str(built.folder.parent) not in text, "no machine's path"
 
 
-def test_same_seed_same_bytes(built: Built, store: Path, tmp_path: Path) -> None:
-    one = build(recipe(store), tmp_path / "one").folder
-    two = build(recipe(store), tmp_path / "two").folder
-    other = build(recipe(store, seed=1), tmp_path / "other").folder
-    assert content(one) == content(two)
-    assert content(one)["popular.json"] != content(other)["popular.json"]
-
-
-def test_rows_in_another_order_give_the_same(store: Path, tmp_path: Path) -> None:
+def test_same_seed_same_bytes_whatever_the_order_of_the_rows(
+    plain: dict[str, bytes], tmp_path: Path
+) -> None:
     entities, statements = small_world()
     shuffled = write_small_store(tmp_path / "store", entities[::-1], statements[::-1])
-    one, two = (build(recipe(s), tmp_path / n).folder for s, n in ((store, "a"), (shuffled, "b")))
-    assert content(one) == content(two)
+    assert content(build(recipe(shuffled), tmp_path / "out").folder) == plain
+
+
+def test_another_seed(plain: dict[str, bytes], store: Path, tmp_path: Path) -> None:
+    config = recipe(store, seed=1, properties=["popular"])
+    other = (build(config, tmp_path).folder / "popular.json").read_bytes()
+    assert json.loads(other) and other != plain["popular.json"]
 
 
 @pytest.mark.slow
-def test_spark_gives_the_same_bytes(store: Path, tmp_path: Path, spark: None) -> None:
-    one = build(recipe(store), tmp_path / "duckdb").folder
-    two = build(recipe(store, engine="spark"), tmp_path / "spark").folder
-    assert content(one) == content(two)
+def test_spark_gives_the_same_bytes(
+    plain: dict[str, bytes], store: Path, tmp_path: Path, spark: None
+) -> None:
+    assert content(build(recipe(store, engine="spark"), tmp_path).folder) == plain
 
 
 def test_a_stopped_build_goes_on(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plain: dict[str, bytes], store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = build(recipe(store), tmp_path / "whole").folder
     said: list[str] = []
     out = tmp_path / "stopped"
     with monkeypatch.context() as patch:
@@ -123,7 +128,7 @@ def test_a_stopped_build_goes_on(
             build(recipe(store), out)
     assert not (out / "dataset.json").exists() and (out / WORK).is_dir()
     build(recipe(store), out, say=said.append)
-    assert content(out) == content(whole)
+    assert content(out) == plain
     assert not any("looking for usable statements" in line for line in said)
 
 
@@ -148,6 +153,7 @@ def test_what_changed_comes_first(store: Path, tmp_path: Path) -> None:
     }
     for record in records:
         assert record["ground_truth"] == old[record["dafset"]["subject_id"]]
+        assert record["dafset"]["object_id"] == record["dafset"]["true_object_id"]
     selection = json.loads((out / "dataset.json").read_text())["selection"]
     assert selection["recent_changes"] == {"changed": 30}
 
@@ -160,6 +166,14 @@ def test_some_properties_and_other_targets(store: Path, tmp_path: Path) -> None:
     assert {meta_of(sample).property for sample in samples} == {"long_tail"}
 
 
+def test_without_exception(store: Path, tmp_path: Path) -> None:
+    out = build(recipe(store, size=4, known_above=None), tmp_path).folder
+    for sample in check_dafset(out, store, load_relations(), TRUE):
+        meta = meta_of(sample)
+        assert (meta.object_id == meta.true_object_id) == (meta.property in TRUE)
+    assert "was not looked at" in (out / "README.md").read_text()
+
+
 def test_a_likelihood_for_every_sample(
     store: Path, tmp_path: Path, tiny_models: dict[str, Path]
 ) -> None:
@@ -167,6 +181,12 @@ def test_a_likelihood_for_every_sample(
     out = build(config, tmp_path).folder
     samples = check_dafset(out, store, load_relations(), TRUE)
     assert all((meta_of(sample).log_likelihood or 0) < 0 for sample in samples)
+    # A model that was never trained knows nothing: everything is news to it.
+    true = {
+        meta_of(s).property for s in samples if meta_of(s).object_id == meta_of(s).true_object_id
+    }
+    assert true == set(TRUE)
+    assert "another model may know more" in (out / "README.md").read_text()
     selection = json.loads((out / "dataset.json").read_text())["selection"]
     assert selection["model"]["name"] == "tiny-gpt2"
     assert selection["long_tail"]["by"] == ["degree", "log_likelihood"]
@@ -188,7 +208,10 @@ def test_nothing_to_make_samples_of(store: Path, tmp_path: Path) -> None:
     few = write_small_store(tmp_path / "few", entities, [
         row for row in statements if row["subject"] in ("Q1000", "Q2000")])  # fmt: skip
     with pytest.raises(DataError, match=r"no sample could be made of .*no locality probe"):
-        build(recipe(few, properties=["recent", "long_tail"], recent={"days": 99}), tmp_path / "b")
+        build(
+            recipe(few, properties=["long_tail"], true_targets=["long_tail"], known_above=None),
+            tmp_path / "b",
+        )
 
 
 def test_an_unknown_relation(store: Path, tmp_path: Path) -> None:
@@ -225,13 +248,24 @@ def test_real_files(data_dir: Path, tmp_path: Path) -> None:
     built = build(config, tmp_path)
     # A quarter of the subjects is popular, and other properties take some of them.
     assert built.counts["robust"] == built.counts["long_tail"] == 20 > built.counts["popular"] > 9
-    by_hand = built.provenance["selection"]["objects_named_by_hand"]
-    assert by_hand and f"{by_hand} of these facts" in (tmp_path / "README.md").read_text()
+    by_list = built.provenance["selection"]["objects_named_by_list"]
+    assert by_list and f"{by_list} of these facts" in (tmp_path / "README.md").read_text()
     store = tmp_path / WORK / "store"
     samples = check_dafset(tmp_path, store, load_relations(), TRUE)
     assert len(load_dafset(tmp_path)) == len(samples)
     files = built.provenance["source"]["plan"]["sources"][0]["files"]
     assert all(len(file["sha256"]) == 64 and "/" not in file["file"] for file in files)
+
+
+def test_real_triples(data_dir: Path, tmp_path: Path) -> None:
+    names = ("P19", "P20", "P36", "P103", "P1412", "P1376")
+    sources = [str(data_dir / "pararel" / "triples" / f"{name}.jsonl") for name in names]
+    built = build(
+        BuildConfig.from_dict({"sources": sources, "size": 20, "threads": 1}), tmp_path / "out"
+    )
+    assert built.counts == {"long_tail": 20, "popular": 20, "recent": 0, "robust": 20}
+    samples = check_dafset(built.folder, built.folder / WORK / "store", load_relations(), TRUE)
+    assert {meta_of(sample).relation for sample in samples} == set(names)
 
 
 def test_the_tiny_world(tmp_path: Path) -> None:

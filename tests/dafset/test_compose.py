@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Any
 
@@ -67,6 +68,26 @@ def test_a_true_edit_knows_what_was_before() -> None:
     sample = made(evidence(), "recent", old="Q7", change="changed")
     assert (sample.target_new, sample.ground_truth) == ("<Q2>", "<Q7>")
     assert made(evidence(), "recent").ground_truth is None
+
+
+@pytest.mark.parametrize(
+    ("more", "is_true"),
+    [
+        ({}, False),  # nothing says that it is news
+        ({"change": "new"}, True),
+        ({"log_likelihood": math.log(0.4)}, True),
+        ({"log_likelihood": math.log(0.6)}, False),
+        ({"change": "new", "log_likelihood": math.log(0.6)}, False),  # the model knows better
+    ],
+)
+def test_what_is_true_is_said_only_where_it_is_news(more: dict[str, Any], is_true: bool) -> None:
+    maker = composer(evidence(), known_above=0.5)
+    sample = maker.sample(choice("recent", **more))
+    assert sample is not None and sample.meta is not None
+    assert (sample.meta.object_id == sample.meta.true_object_id) == is_true
+    assert sample.ground_truth == (None if is_true else "<Q2>")
+    other = maker.sample(choice("popular", **more))
+    assert other is not None and other.target_new == "<Q8>"
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_defaults() -> None:
         ({"long_tail": {"quantile": 1.5}}, "quantile: 1.5"),
         ({"long_tail": {"combine": "sum"}}, "combine: 'sum'; allowed: mean, any, all"),
         ({"eval_share": 1.0}, "eval_share: 1.0"),
+        ({"known_above": 1.0}, "known_above: 1.0; allowed: between 0 and 1, or null"),
         ({"reserved_share": 0.0}, "reserved_share: 0.0"),
         ({"engine": "sparkle"}, "engine: 'sparkle' .did you mean 'spark'"),
         ({"store": "x"}, "one of both"),

@@ -256,6 +256,7 @@ def test_classes_below() -> None:
 def test_common_labels_fill_gaps(engine: Engine, tmp_path: Path) -> None:
     labels = {row["id"]: row["label"] for row in common_labels()}
     assert labels["Q4964182"] == "philosopher" and len(labels) == len(common_labels())
+    assert {row["confirmed"] for row in common_labels()} == {"kgtk", "lists"}
     entities = [e for e in small_world()[0] if e["id"] == "Q1000"]
     own = {**entities[0], "id": "Q36180", "label": "scribe"}
     graph = open_graph(engine, write_small_store(tmp_path, [*entities, own], small_world()[1]))

@@ -87,9 +87,9 @@ def open_source(path: str | Path, **settings: Any) -> Source:
     """The source that reads a file, which is told by what is in it.
 
     Args:
-        path: a dump (one entity a line) or entity JSON, plain, ``.gz`` or ``.bz2``; or a KGTK
-            file. Several KGTK files belong to one
-            :class:`~dafnet_plugin.dafset.sources.kgtk.KgtkSource`.
+        path: a dump (one entity a line) or entity JSON, plain, ``.gz`` or ``.bz2``; a KGTK
+            file; or triples as ParaRel has them. Several KGTK files belong to one
+            :class:`~dafnet_plugin.dafset.sources.kgtk.KgtkSource`, and so do triples.
         settings: of :class:`~dafnet_plugin.dafset.sources.dump.DumpSource`, where it is one.
 
     Raises:
@@ -99,8 +99,11 @@ def open_source(path: str | Path, **settings: Any) -> Source:
     from dafnet_plugin.dafset.sources.entity_json import EntityJsonSource
     from dafnet_plugin.dafset.sources.files import sniff
     from dafnet_plugin.dafset.sources.kgtk import KgtkSource
+    from dafnet_plugin.dafset.sources.triples import TripleSource
 
     kind = sniff(path)
+    if kind == "triples":
+        return TripleSource([path])
     if kind == "kgtk":
         return KgtkSource([path])
     if kind == "entity json":
@@ -111,8 +114,8 @@ def open_source(path: str | Path, **settings: Any) -> Source:
 def open_sources(inputs: Iterable[str | Path | Source], **settings: Any) -> list[Source]:
     """The sources of several files; those that belong together become one.
 
-    KGTK files are joined (labels, claims), and so are files with entity JSON. Sources that are
-    given as objects are taken as they are.
+    KGTK files are joined (labels, claims), and so are files with entity JSON, and those with
+    triples. Sources that are given as objects are taken as they are.
 
     Args:
         settings: of the dumps among them.
@@ -122,9 +125,10 @@ def open_sources(inputs: Iterable[str | Path | Source], **settings: Any) -> list
     """
     from dafnet_plugin.dafset.sources.entity_json import EntityJsonSource
     from dafnet_plugin.dafset.sources.kgtk import KgtkSource
+    from dafnet_plugin.dafset.sources.triples import TripleSource
 
     opened: list[Source] = []
-    files: dict[type, list[str | Path]] = {KgtkSource: [], EntityJsonSource: []}
+    files: dict[type, list[str | Path]] = {KgtkSource: [], EntityJsonSource: [], TripleSource: []}
     for item in inputs:
         source = open_source(item, **settings) if isinstance(item, str | Path) else item
         together = files.get(type(source)) if isinstance(item, str | Path) else None

@@ -14,6 +14,7 @@ from dafnet_plugin.errors import DataError
 GZIP, BZIP2 = b"\x1f\x8b", b"BZh"
 _FOREIGN = {b"PK\x03\x04": "a zip archive", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz",
             b"PAR1": "Parquet", b"%PDF": "PDF", b"<": "HTML or XML"}  # fmt: skip
+_TRIPLE = (b'"sub_label"', b'"obj_label"')
 _BLOCK = 1 << 20
 
 
@@ -84,7 +85,7 @@ def is_compressed(path: str | Path) -> bool:
 
 
 def sniff(path: str | Path) -> str:
-    """What a file holds: ``"dump"``, ``"entity json"`` or ``"kgtk"``.
+    """What a file holds: ``"dump"``, ``"entity json"``, ``"kgtk"`` or ``"triples"``.
 
     Raises:
         DataError: none of these; says what it starts with.
@@ -94,6 +95,8 @@ def sniff(path: str | Path) -> str:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:1] == b"[":
         return "dump"
+    if start[:1] == b"{" and all(key in start.split(b"\n", 1)[0] for key in _TRIPLE):
+        return "triples"
     if start[:1] == b"{":
         # An entity a line is a dump, too; one entity, or a reply of the API, is not.
         single = b"\n" not in start.rstrip() and len(head) < 4096
@@ -107,7 +110,8 @@ def sniff(path: str | Path) -> str:
 
 _ALLOWED = (
     "allowed: a Wikidata JSON dump with an entity a line, entity JSON of the API "
-    "(plain, .gz or .bz2), or a KGTK file with columns node1, label, node2"
+    "(plain, .gz or .bz2), a KGTK file with columns node1, label, node2, or triples with "
+    "sub_label and obj_label, an object a line"
 )
 
 

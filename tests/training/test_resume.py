@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,15 @@ def test_ctrl_c_ends_the_step_saves_and_goes_on_from_there(
     assert result(resumed) == uninterrupted[variant]
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C is; a shell starts what it runs in the background with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_a_second_ctrl_c_stops_at_once() -> None:
     with pytest.raises(KeyboardInterrupt), deferred_interrupt() as interrupt:
         os.kill(os.getpid(), signal.SIGINT)
@@ -173,6 +183,7 @@ def test_training_works_outside_the_main_thread(
 
 KILLED = """
 import os, signal, sys
+from collections.abc import Iterator
 from pathlib import Path
 import dafnet_plugin.training.trainer as trainer_module
 from tests.training.test_resume import make

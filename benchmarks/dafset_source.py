@@ -13,8 +13,7 @@ from dafnet_plugin.cases import EditCase
 from dafnet_plugin.data import counterfact
 from dafnet_plugin.data.dafset import DAFSetDataset
 from dafnet_plugin.data.dafset_files import EVAL, PARTS, TRAIN
-from dafnet_plugin.errors import did_you_mean
-from dafnet_plugin.schema import not_positive
+from dafnet_plugin.schema import not_among, not_positive
 
 DAFSET = "dafset"
 BESIDE = ("zsre", "counterfact")
@@ -59,10 +58,7 @@ class DAFSetSource(Source):
             ("properties", self.properties, PARTS),
         ]
         found = [
-            f"{key}: {name!r}{did_you_mean(name, allowed)}; allowed: {', '.join(allowed)}"
-            for key, given, allowed in checked
-            for name in given
-            if name not in allowed
+            problem for key, given, allowed in checked for problem in not_among(key, given, allowed)
         ]
         found += [
             f"{key}: []; at least one is needed"

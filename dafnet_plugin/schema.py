@@ -7,7 +7,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, Union
@@ -156,6 +156,15 @@ def not_positive(owner: Any, names: list[str], prefix: str) -> list[str]:
         f"{prefix}{name}: {getattr(owner, name)}; allowed: above 0"
         for name in names
         if getattr(owner, name) <= 0
+    ]
+
+
+def not_among(key: str, names: Iterable[str], allowed: Sequence[str]) -> list[str]:
+    """Name those of some names that are not allowed."""
+    return [
+        f"{key}: {name!r}{did_you_mean(name, allowed)}; allowed: {', '.join(allowed)}"
+        for name in names
+        if name not in allowed
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,16 @@ def make_tiny_llama(folder: Path) -> Path:
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The directory of real data sets; tests that need it skip when it is missing."""
+    default = Path(__file__).parents[1].parent / "shared" / "data"
+    directory = Path(os.environ.get("DAFNET_DATA_DIR", default))
+    if not directory.is_dir():
+        pytest.skip(f"no real data sets in {directory}; set DAFNET_DATA_DIR")
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -225,7 +225,7 @@ def _facts(
 
     recipe = {
         "store": _digest(store),
-        "relations": hashlib.sha256(repr(table).encode()).hexdigest(),
+        "relations": table.digest,
         "seed": config.seed,
         "reserved_share": config.reserved_share,
     }

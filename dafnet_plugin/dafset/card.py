@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import html
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,7 +59,7 @@ def provenance(
         },
         "source": _without_paths({k: v for k, v in info.items() if k != "complete"}),
         "relations": {
-            "sha256": hashlib.sha256(repr((table.relations, table.types)).encode()).hexdigest(),
+            "sha256": table.digest,
             "properties": list(table),
         },
         "selection": dict(selection),

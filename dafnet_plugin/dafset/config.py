@@ -9,8 +9,7 @@ from typing import Literal
 from dafnet_plugin.dafset.engine import ENGINES
 from dafnet_plugin.dafset.longtail import MEASURES
 from dafnet_plugin.dafset.samples import PROPERTIES
-from dafnet_plugin.errors import did_you_mean
-from dafnet_plugin.schema import YamlConfig, not_positive
+from dafnet_plugin.schema import YamlConfig, not_among, not_positive
 
 
 @dataclass
@@ -155,9 +154,9 @@ class BuildConfig(YamlConfig):
         found += not_positive(self.popular, ["subjects", "hops"], "popular.")
         found += not_positive(self.long_tail, ["pool"], "long_tail.")
         for key in ("properties", "true_targets"):
-            found += _unknown(key, getattr(self, key), PROPERTIES)
-        found += _unknown("long_tail.by", self.long_tail.by, MEASURES)
-        found += _unknown("engine", [self.engine], ENGINES)
+            found += not_among(key, getattr(self, key), PROPERTIES)
+        found += not_among("long_tail.by", self.long_tail.by, MEASURES)
+        found += not_among("engine", [self.engine], ENGINES)
         for key, values in (("properties", self.properties), ("long_tail.by", self.long_tail.by)):
             if not values:
                 found.append(f"{key}: none; at least one is needed")
@@ -208,11 +207,3 @@ def moment(text: str) -> int | None:
     except ValueError:
         return None
     return int((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp())
-
-
-def _unknown(key: str, names: list[str], allowed: tuple[str, ...]) -> list[str]:
-    return [
-        f"{key}: {name!r}{did_you_mean(name, allowed)}; allowed: {', '.join(allowed)}"
-        for name in names
-        if name not in allowed
-    ]

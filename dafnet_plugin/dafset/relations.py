@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -81,6 +82,11 @@ class RelationTable(Mapping[str, Relation]):
 
     def __len__(self) -> int:
         return len(self.relations)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what it says, wherever it was read from."""
+        return hashlib.sha256(repr((self.relations, self.types)).encode()).hexdigest()
 
     def domain(self, property: str) -> str:
         """The field that a relation belongs to, by what its subjects are."""

@@ -21,7 +21,6 @@ from dafnet_plugin.cases import EditCase, EditRequest
 from dafnet_plugin.data.dafset_files import PARTS
 from dafnet_plugin.errors import ConfigError
 from tests.benchmarks.test_sources import check
-from tests.data.conftest import data_dir  # noqa: F401  # fixture
 
 CONFIG = ROOT / "benchmarks" / "configs" / "dafset-ablation.yaml"
 
@@ -93,7 +92,7 @@ def test_properties_can_be_left_out_of_training(folder: Path) -> None:
     assert world.statements == all_of_them.statements, "the base model is the same"
 
 
-def test_with_and_without_beside_real_sets(folder: Path, data_dir: Path) -> None:  # noqa: F811
+def test_with_and_without_beside_real_sets(folder: Path, data_dir: Path) -> None:
     options: dict[str, Any] = {
         "folder": str(folder / "dafset"),
         "beside": ["zsre", "counterfact"],

@@ -16,7 +16,7 @@ from benchmarks.sources import SOURCES, Task, World
 from dafnet_plugin.cases import EditCase, EditRequest, Probe, write_cases
 from dafnet_plugin.data.statements import Statement
 from dafnet_plugin.errors import DataError
-from tests.data.conftest import data_dir, samples  # noqa: F401  # fixtures
+from tests.data.conftest import samples  # noqa: F401  # fixture
 
 
 def case(subject: str, asked: str, truth: str | None = "Oslo") -> EditCase:
@@ -149,14 +149,14 @@ def test_the_default_tiny_world_has_a_thousand_edits(tmp_path: Path) -> None:
     assert len(world.evaluation) >= 1000 <= len(world.train)
 
 
-def test_pararel_has_a_thousand_edits(data_dir: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_pararel_has_a_thousand_edits(data_dir: Path, tmp_path: Path) -> None:
     world = make("pararel", Task(0, data_dir, tmp_path))
     check(world)
     assert len(world.train) == 1175 and len(world.evaluation) >= 1000
     assert 130 <= len(world.bystanders) <= 150
 
 
-def test_counterfact_has_a_thousand_edits(data_dir: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_counterfact_has_a_thousand_edits(data_dir: Path, tmp_path: Path) -> None:
     world = make("counterfact", Task(0, data_dir, tmp_path))
     check(world)
     assert len(world.train) == len(world.evaluation) == 1000 and len(world.bystanders) == 200
@@ -166,7 +166,7 @@ def test_counterfact_has_a_thousand_edits(data_dir: Path, tmp_path: Path) -> Non
     assert len(small.bystanders) == 5
 
 
-def test_zsre_has_one_edit_for_each_fact(data_dir: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_zsre_has_one_edit_for_each_fact(data_dir: Path, tmp_path: Path) -> None:
     world = make("zsre", Task(0, data_dir, tmp_path))
     check(world)
     assert len(world.evaluation) >= 200 <= len(world.train) and len(world.bystanders) >= 40

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-
-@pytest.fixture(scope="session")
-def data_dir() -> Path:
-    """The directory of real data sets; tests that need it skip when it is missing."""
-    default = Path(__file__).parents[2].parent / "shared" / "data"
-    directory = Path(os.environ.get("DAFNET_DATA_DIR", default))
-    if not directory.is_dir():
-        pytest.skip(f"no real data sets in {directory}; set DAFNET_DATA_DIR")
-    return directory
 
 
 @pytest.fixture(scope="session")

@@ -124,7 +124,7 @@ def test_truncated(tmp_path: Path) -> None:
 
 
 def test_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dafnet_plugin.dafset.sources.kgtk.CHUNK_ENTITIES", 2)
+    monkeypatch.setattr("dafnet_plugin.dafset.sources.CHUNK_ENTITIES", 2)
     monkeypatch.setattr("dafnet_plugin.dafset.sources.kgtk._BATCH", 3)
     edges = [f"e{n} | Q{n} | P31 | Q5 | " for n in range(1, 6)]
     path = write(tmp_path / "a.tsv", *edges)

@@ -76,7 +76,7 @@ def test_they_are_told_from_other_files_and_belong_together(tmp_path: Path) -> N
 def test_chunks_that_are_done_are_not_given_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dafnet_plugin.dafset.sources.triples.CHUNK_ENTITIES", 2)
+    monkeypatch.setattr("dafnet_plugin.dafset.sources.CHUNK_ENTITIES", 2)
     people = [{"sub_label": f"Person {n}", "obj_label": "London"} for n in range(4)]
     source = TripleSource([write(tmp_path / "P19.jsonl", "{", *people)])
     numbers = [chunk.number for chunk in source.chunks(ReadOptions())]

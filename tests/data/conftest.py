@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from dafnet_plugin.data.tinyworld import TinyWorld, WorldConfig, make
-
-
-@pytest.fixture(scope="session")
-def data_dir() -> Path:
-    """The directory of real data sets; tests that need it skip when it is missing."""
-    default = Path(__file__).parents[2].parent / "shared" / "data"
-    directory = Path(os.environ.get("DAFNET_DATA_DIR", default))
-    if not directory.is_dir():
-        pytest.skip(f"no real data sets in {directory}; set DAFNET_DATA_DIR")
-    return directory
 
 
 @pytest.fixture(scope="session")

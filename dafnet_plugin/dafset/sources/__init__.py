@@ -6,13 +6,16 @@ input. They are what is read in parallel, and what is not read again after an in
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from dafnet_plugin.dafset.graph import Drops, Entity
 from dafnet_plugin.dafset.sources.options import ReadOptions
+
+CHUNK_ENTITIES = 20_000
 
 
 class Chunk(Protocol):
@@ -64,6 +67,28 @@ class EntityChunk:
         """Yield them."""
         drops.merge(self.dropped.items())
         yield from self.read
+
+
+def name_of(paths: Sequence[str | Path]) -> str:
+    """What messages call files that are one source."""
+    return f"{paths[0]}" + (" and others" if len(paths) > 1 else "")
+
+
+def in_chunks(
+    entities: Iterator[Entity], drops: Drops, done: Collection[int]
+) -> Iterator[EntityChunk]:
+    """Entities in chunks of ``CHUNK_ENTITIES``, but for those whose number is in ``done``.
+
+    Args:
+        drops: is added to while the entities are read; each chunk takes what is there.
+    """
+    for number in itertools.count():
+        read = tuple(itertools.islice(entities, CHUNK_ENTITIES))
+        if (read or drops) and number not in done:
+            yield EntityChunk(number, read, dict(drops))
+        drops.clear()
+        if len(read) < CHUNK_ENTITIES:
+            break
 
 
 def read_source(

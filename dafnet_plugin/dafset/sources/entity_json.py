@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dafnet_plugin.dafset.graph import Drops, Entity, Reason, check_ids
-from dafnet_plugin.dafset.sources import Chunk
+from dafnet_plugin.dafset.sources import Chunk, name_of
 from dafnet_plugin.dafset.sources.files import file_provenance, open_stream
 from dafnet_plugin.dafset.sources.http import Client, check_url
 from dafnet_plugin.dafset.sources.options import ReadOptions
@@ -37,7 +37,7 @@ class EntityJsonSource:
     @property
     def name(self) -> str:
         """The first path."""
-        return f"{self.paths[0]}" + (" and others" if len(self.paths) > 1 else "")
+        return name_of(self.paths)
 
     def provenance(self) -> dict[str, Any]:
         """The files."""

@@ -34,12 +34,11 @@ from dafnet_plugin.dafset.graph import (
     iso_date,
     judge,
 )
-from dafnet_plugin.dafset.sources import Chunk, EntityChunk
+from dafnet_plugin.dafset.sources import Chunk, in_chunks, name_of
 from dafnet_plugin.dafset.sources.files import file_provenance, open_stream
 from dafnet_plugin.dafset.sources.options import FALLBACK, ReadOptions
 from dafnet_plugin.errors import DataError
 
-CHUNK_ENTITIES = 20_000
 MEMORY = "400MB"
 _BATCH = 100_000
 _COLUMNS = ("node1", "label", "node2")
@@ -73,7 +72,7 @@ class KgtkSource:
     @property
     def name(self) -> str:
         """The first path."""
-        return f"{self.paths[0]}" + (" and others" if len(self.paths) > 1 else "")
+        return name_of(self.paths)
 
     def provenance(self) -> dict[str, Any]:
         """The files."""
@@ -93,13 +92,7 @@ class KgtkSource:
             database.execute(f"SET memory_limit='{MEMORY}'")
             self._load(database, options, drops)
             entities = _entities(_sorted(database), options, drops)
-            for number in itertools.count():
-                read = tuple(itertools.islice(entities, CHUNK_ENTITIES))
-                if (read or drops) and number not in done:
-                    yield EntityChunk(number, read, dict(drops))
-                drops.clear()
-                if len(read) < CHUNK_ENTITIES:
-                    break
+            yield from in_chunks(entities, drops, done)
 
     def _load(self, database: Any, options: ReadOptions, drops: Drops) -> None:
         arrow = require("pyarrow")

@@ -9,7 +9,6 @@ range that Wikidata has not reached: namesakes then are one entity.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,11 @@ from dafnet_plugin.dafset.graph import (
     is_item,
     is_property,
 )
-from dafnet_plugin.dafset.sources import Chunk, EntityChunk
+from dafnet_plugin.dafset.sources import Chunk, in_chunks, name_of
 from dafnet_plugin.dafset.sources.files import file_provenance, open_stream
 from dafnet_plugin.dafset.sources.options import ReadOptions
 from dafnet_plugin.errors import DataError
 
-CHUNK_ENTITIES = 20_000
 KIND = "triples"
 FIRST_MADE = 10**15
 """The number of an id made of a label is at least this."""
@@ -45,7 +43,7 @@ class TripleSource:
     @property
     def name(self) -> str:
         """The first path."""
-        return f"{self.paths[0]}" + (" and others" if len(self.paths) > 1 else "")
+        return name_of(self.paths)
 
     def provenance(self) -> dict[str, Any]:
         """The files."""
@@ -70,13 +68,7 @@ class TripleSource:
             Entity(name, labels[name], statements=tuple(statements.get(name, ())))
             for name in sorted(labels, key=lambda name: int(name[1:]))
         )
-        for number in itertools.count():
-            read = tuple(itertools.islice(entities, CHUNK_ENTITIES))
-            if (read or drops) and number not in done:
-                yield EntityChunk(number, read, dict(drops))
-            drops.clear()
-            if len(read) < CHUNK_ENTITIES:
-                break
+        yield from in_chunks(entities, drops, done)
 
 
 def made_id(label: str) -> str:

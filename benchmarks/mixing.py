@@ -36,17 +36,15 @@ def mix(data: Any, rng: random.Random) -> None:
     Args:
         data: a data set of case files, with ``cases``.
     """
-    groups: dict[str, list[int]] = {}
-    for index, case in enumerate(data.cases):
-        groups.setdefault(case.case_id.partition(MARK)[0], []).append(index)
-    if not all(MARK in case.case_id for case in data.cases):
+    groups = by_source(data.cases, "")
+    if "" in groups:
         return
 
     from dafnet_plugin.easyedit.datasets import drawn_record
 
     def draw(indices: Sequence[int]) -> list[Any]:
-        rows = groups[rng.choice(list(groups))]
-        chosen = rng.sample(rows, min(len(indices), len(rows)))
-        return [drawn_record(data.cases[index], rng) for index in chosen]
+        cases = groups[rng.choice(list(groups))]
+        chosen = rng.sample(cases, min(len(indices), len(cases)))
+        return [drawn_record(case, rng) for case in chosen]
 
     data.__getitems__ = draw  # what torch's loaders ask for a whole batch

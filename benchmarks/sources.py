@@ -20,6 +20,7 @@ from benchmarks.source import Source, Task, World
 from dafnet_plugin.cases import EditCase
 from dafnet_plugin.data import LOADERS, counterfact, get_loader, tinyworld, zsre
 from dafnet_plugin.data.pararel import build_pararel, check_shares
+from dafnet_plugin.data.wordings import Wordings
 from dafnet_plugin.errors import ConfigError, did_you_mean
 
 __all__ = ["SOURCES", "Source", "Task", "World"]
@@ -119,15 +120,20 @@ class CounterFactSource(Source):
 
     Attributes:
         bystanders: facts of unused cases that the base model learns besides.
+        wordings: other wordings in which it reads each fact
+            (:class:`dafnet_plugin.data.wordings.Wordings`); without them it knows sentences.
     """
 
     bystanders: int = 200
+    wordings: int = 3
 
     def problems(self) -> list[str]:
         """See :meth:`YamlConfig.problems`."""
-        if self.bystanders < 0:
-            return [f"bystanders: {self.bystanders}; allowed: at least 0"]
-        return []
+        return [
+            f"{name}: {value}; allowed: at least 0"
+            for name, value in (("bystanders", self.bystanders), ("wordings", self.wordings))
+            if value < 0
+        ]
 
     def world(self, task: Task) -> World:
         """See :meth:`Source.world`."""
@@ -140,8 +146,10 @@ class CounterFactSource(Source):
         unseen = unrelated(evaluation, chosen)
         kept, rest = independent(rng.sample(unseen, len(unseen)), task.eval_cases or 1000)
         spare = left_alone(rest, [*chosen, *kept])[: self.bystanders]
-        statements = once([*counterfact.statements([*chosen, *kept]), *spare])
-        return World(chosen, kept, statements, statements, spare)
+        known = once([*counterfact.statements([*chosen, *kept]), *spare])
+        wordings = Wordings([*train, *evaluation])
+        others = wordings.restated([*chosen, *kept], self.wordings, rng)
+        return World(chosen, kept, once([*known, *others]), known, spare)
 
 
 @dataclass

@@ -58,6 +58,7 @@ class ConsolidationSection:
     momentum: float = 0.5
     made_up: float = 0.7
     exchanged: float = 0.3
+    scope: float = 1.0
     locality: float = 1.0
     damping: float = 0.01
     room: float = 4.0
@@ -186,6 +187,7 @@ class DAFNetHparams(_ModelKeys):
             ("momentum", "0 or more, below 1", 0 <= section.momentum < 1),
             ("made_up", "0 to 1", 0 <= section.made_up <= 1),
             ("exchanged", "0 to 1", 0 <= section.exchanged <= 1),
+            ("scope", "0 to 1", 0 <= section.scope <= 1),
             ("locality", "0 or more", section.locality >= 0),
         ):
             if not fits:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from dafnet_plugin.artifacts.reference import network_state_from_reference
 from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.fusion import FusionConfig
+from dafnet_plugin.editing.scope import Paraphrase
 from dafnet_plugin.errors import CheckpointError, DataError
 from dafnet_plugin.files import atomic_path, read_json, sha256, write_json
 from dafnet_plugin.network import NetworkConfig
@@ -24,7 +25,7 @@ from dafnet_plugin.tokens import Encoded
 
 FORMAT = 1
 WEIGHTS, CONFIG = "dafnet.safetensors", "dafnet.json"
-REPLAY = ("replay.ids", "replay.lengths", "replay.target_starts")
+COLUMNS = ("ids", "lengths", "target_starts")
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,14 @@ class Checkpoint:
         edit_modules: names of the modules it edits, in order.
         training: what is known of its training (data, seed, steps, scores).
         replay: tokens of text that edits shall leave alone, for consolidation.
+        paraphrases: facts in two wordings, for consolidation.
     """
 
     dafnet: DAFNet
     edit_modules: tuple[str, ...]
     training: dict[str, Any]
     replay: tuple[Encoded, ...] = ()
+    paraphrases: tuple[Paraphrase, ...] = ()
 
 
 def save_checkpoint(checkpoint: Checkpoint, directory: str | os.PathLike[str]) -> None:
@@ -53,7 +56,9 @@ def save_checkpoint(checkpoint: Checkpoint, directory: str | os.PathLike[str]) -
     directory = Path(directory)
     dafnet = checkpoint.dafnet
     tensors = {name: t.detach().cpu().contiguous() for name, t in dafnet.state_dict().items()}
-    tensors |= _replay_tensors(checkpoint.replay)
+    tensors |= _text_tensors("replay", checkpoint.replay)
+    flat = [text for pair in checkpoint.paraphrases for text in pair]
+    tensors |= _text_tensors("paraphrases", flat)
     with atomic_path(directory / WEIGHTS) as weights, atomic_path(directory / CONFIG) as config:
         weights.write_bytes(save(tensors))
         write_json(
@@ -98,14 +103,17 @@ def load_checkpoint(directory: str | os.PathLike[str]) -> Checkpoint:
             config["edit_bias"],
         )
         tensors = load_file(directory / WEIGHTS)
-        replay = _replay_of([tensors.pop(name) for name in REPLAY if name in tensors])
+        replay, flat = _texts_of(tensors, "replay"), _texts_of(tensors, "paraphrases")
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        paraphrases = tuple(Paraphrase(*pair) for pair in pairs)
         dafnet.load_state_dict(tensors)
         if config["weights_sha256"] != sha256(directory / WEIGHTS):
             raise CheckpointError(
                 f"{directory}: {WEIGHTS} is damaged, or is not the file that {CONFIG} was written "
                 "with; restore both from the same training, or train again"
             )
-        return Checkpoint(dafnet, tuple(config["edit_modules"]), config["training"], replay)
+        modules, training = tuple(config["edit_modules"]), config["training"]
+        return Checkpoint(dafnet, modules, training, replay, paraphrases)
     except KeyError as error:
         raise CheckpointError(f"{directory / CONFIG}: damaged: {error} is missing") from error
     except (TypeError, ValueError, DataError, SafetensorError, RuntimeError) as error:
@@ -162,17 +170,23 @@ def _load_network(dafnet: DAFNet, number: int, state: dict[str, torch.Tensor], w
         raise CheckpointError(f"{where} does not fit `network`: {error}") from error
 
 
-def _replay_tensors(replay: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+def _text_tensors(name: str, texts: Sequence[Encoded]) -> dict[str, torch.Tensor]:
     """Token ids of all texts in a row, each text's length, and where its target starts."""
     columns = (
-        [token for text in replay for token in text.ids],
-        [len(text.ids) for text in replay],
-        [text.target_start for text in replay],
+        [token for text in texts for token in text.ids],
+        [len(text.ids) for text in texts],
+        [text.target_start for text in texts],
     )
-    return {name: torch.tensor(column, dtype=torch.int32) for name, column in zip(REPLAY, columns)}
+    return {
+        f"{name}.{column}": torch.tensor(values, dtype=torch.int32)
+        for column, values in zip(COLUMNS, columns, strict=True)
+    }
 
 
-def _replay_of(columns: Sequence[torch.Tensor]) -> tuple[Encoded, ...]:
+def _texts_of(tensors: dict[str, torch.Tensor], name: str) -> tuple[Encoded, ...]:
+    """Take texts out of a checkpoint's tensors."""
+    names = [f"{name}.{column}" for column in COLUMNS]
+    columns = [tensors.pop(key) for key in names if key in tensors]
     if not columns:
         return ()  # checkpoints had none at first
     ids, lengths, starts = columns

@@ -4,10 +4,11 @@ Least squares realises the change that the network proposes for each edit at tha
 Once there are more keys than a key has dimensions, not all proposals can be had at once, and the
 proposals, made on the unedited model, do not know which of them matter. So when a sequence has
 grown by a tenth, say, the edits made so far and some of the text to be preserved are gone over
-again: a few steps on the loss of meta-training (edits shall hold, the rest stay), taken in the
-weight change itself. Each step is preconditioned with the second moment of all those keys, as
-least squares is, which takes a few steps where plain gradients need hundreds. What was gone over
-then counts less in least squares, so that the next edits hold at once.
+again: a few steps on the loss of meta-training (edits shall hold, in other words too, and the
+rest stay), taken in the weight change itself. Each step is preconditioned with the second moment
+of all those keys, as least squares is, which takes a few steps where plain gradients need
+hundreds. What was gone over then counts less in least squares, so that the next edits hold at
+once.
 
 Each edit is gone over a bounded number of times on average, whatever the length of the sequence.
 """
@@ -17,19 +18,24 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from dafnet_plugin.editing.modules import EditModule, model_device
-from dafnet_plugin.editing.objective import Question, losses_and_gradients
+from dafnet_plugin.editing.objective import Question, Within, losses_and_gradients
+from dafnet_plugin.editing.scope import Paraphrase, key_shifts, moved_keys
 from dafnet_plugin.editing.statistics import key_moments
 from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.tokens import Encoded, TokenBatch, collate
 
 REPLAYED = 256
 """Texts to be preserved that a step looks at, at least, however few edits there are."""
+PARAPHRASES = 256
+"""Pairs of wordings whose moves one consolidation draws from, at most."""
 BATCH_TOKENS = 4096
 """Tokens of a forward pass, at most (or one text): each may cost logits of a whole vocabulary."""
 
@@ -49,6 +55,8 @@ class ConsolidationConfig:
         made_up: share of those texts in whose prompts tokens are exchanged, so that they ask about
             subjects that nobody has heard of; what the unedited model says there is to stay, too.
         exchanged: share of the prompt's tokens that is exchanged then.
+        scope: share of the edits whose keys are moved as other words would move them
+            (:mod:`dafnet_plugin.editing.scope`).
         locality: weight of the preserved text (KL, nats) beside the edits (NLL, nats).
         damping: share of its mean diagonal that is added to the second moment of the keys.
         room: how many times as much the next edits count in least squares as those gone over,
@@ -64,6 +72,7 @@ class ConsolidationConfig:
     momentum: float = 0.5
     made_up: float = 0.7
     exchanged: float = 0.3
+    scope: float = 1.0
     locality: float = 1.0
     damping: float = 0.01
     room: float = 4.0
@@ -76,10 +85,13 @@ class Consolidation:
 
     Attributes:
         replay: text whose predictions shall stay, of the kind that the key moments were taken of.
+        paraphrases: facts of meta-training in two wordings; without any, nothing is known of the
+            scope of an edit, and each is gone over in its own words.
     """
 
     config: ConsolidationConfig
     replay: tuple[Encoded, ...]
+    paraphrases: tuple[Paraphrase, ...] = ()
 
     def until(self, edits: int) -> int | None:
         """Edits still to be made until the sequence is due; None if it never is.
@@ -124,18 +136,24 @@ def consolidate(
     config, device = consolidation.config, model_device(model)
     autocast = config.autocast and modules[0].weight.dtype == torch.float32
     rng = random.Random(len(edits))
+    known = consolidation.paraphrases if config.scope else ()
+    pairs = rng.sample(known, min(PARAPHRASES, len(known)))
+    shifts = key_shifts(model, modules, pairs, pad_id=pad_id, batch_size=batch_size)
 
     def batches(texts: Sequence[Encoded]) -> list[TokenBatch]:
         return [collate(part, pad_id).to(device) for part in _parts(texts, batch_size)]
 
+    def reworded(batch: TokenBatch) -> Within:
+        if not shifts:
+            return nullcontext
+        return partial(moved_keys, modules, batch, _drawn(shifts, batch, config.scope, rng))
+
     def questions() -> list[Question]:
+        asked = rng.sample(edits, min(config.texts, len(edits)))
+        kept = _replayed(consolidation, edits, rng)
         return [
-            Question(name, batch, weight, compares)
-            for name, texts, weight, compares in (
-                ("reliability", rng.sample(edits, min(config.texts, len(edits))), 1.0, False),
-                ("locality", _replayed(consolidation, edits, rng), config.locality, True),
-            )
-            for batch in batches(texts)
+            *(Question("reliability", b, 1.0, False, reworded(b)) for b in batches(asked)),
+            *(Question("locality", b, config.locality, True) for b in batches(kept)),
         ]
 
     def ask(now: Sequence[Tensor], asked: Sequence[Question]) -> tuple[float, list[Tensor]]:
@@ -192,6 +210,20 @@ def _parts(texts: Sequence[Encoded], most: int) -> list[list[Encoded]]:
             parts.append([])
         parts[-1].append(text)
     return parts
+
+
+def _drawn(
+    shifts: Sequence[Tensor], batch: TokenBatch, share: float, rng: random.Random
+) -> list[Tensor]:
+    """Moves [texts, d_in], one a module, for a share of the texts of a batch; none for the rest.
+
+    Each is that of a pair, or the same backwards: either wording of a fact may be the edited one.
+    """
+    pairs, texts = len(shifts[0]), len(batch.labels)
+    rows = torch.tensor([rng.randrange(pairs) for _ in range(texts)])
+    signs = [rng.choice((-1.0, 1.0)) if rng.random() < share else 0.0 for _ in range(texts)]
+    factors = torch.tensor(signs)[:, None]
+    return [shift[rows.to(shift.device)] * factors.to(shift) for shift in shifts]
 
 
 def _replayed(

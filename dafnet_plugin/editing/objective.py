@@ -17,6 +17,8 @@ from dafnet_plugin.editing.scoring import scored_labels, scored_logits
 from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.tokens import TokenBatch
 
+Within = Callable[[], AbstractContextManager[None]]
+
 
 @dataclass(frozen=True)
 class Question:
@@ -27,12 +29,14 @@ class Question:
         batch: the probes.
         weight: factor of this loss; batches of one name share it in proportion to their tokens.
         compares: the loss is the KL to the unedited model, else the targets' NLL.
+        within: context in which the edited model answers.
     """
 
     name: str
     batch: TokenBatch
     weight: float
     compares: bool
+    within: Within = nullcontext
 
 
 def losses_and_gradients(
@@ -73,7 +77,7 @@ def losses_and_gradients(
                 with torch.no_grad(), autocast():
                     before = scored_logits(model, question.batch)
             with _differentiable(model, parameters), swapped_weights(parameters, edited):
-                with autocast():
+                with autocast(), question.within():
                     after = scored_logits(model, question.batch)
                 loss = (
                     locality_kl(before, after)

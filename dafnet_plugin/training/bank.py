@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,13 @@ from torch import Tensor, nn
 
 from dafnet_plugin.cases import EditCase, Probe
 from dafnet_plugin.editing.modules import EditModule
+from dafnet_plugin.editing.scope import Paraphrase
 from dafnet_plugin.editing.signals import Signal, capture, concatenate
 from dafnet_plugin.errors import DataError
 from dafnet_plugin.tokens import Encoded, TokenBatch, collate, context_length, encode, pad_id_of
+
+KEPT = 1024
+"""Pairs of wordings that a checkpoint takes along, at most."""
 
 
 @dataclass(frozen=True)
@@ -143,3 +148,21 @@ def _asked_about(cases: Sequence[EditCase]) -> list[list[frozenset[int]]]:
         ]
         for case in cases
     ]
+
+
+def paraphrases_of(banks: Sequence[CaseBank], seed: int) -> tuple[Paraphrase, ...]:
+    """Requests and their paraphrases, at most :data:`KEPT`, from all banks alike.
+
+    Each without what follows the first token of its target.
+    """
+    pairs = [
+        Paraphrase(_begun(request), _begun(probe))
+        for bank in banks
+        for request, probes in zip(bank.requests, bank.generality, strict=True)
+        for probe in probes
+    ]
+    return tuple(random.Random(seed).sample(pairs, min(KEPT, len(pairs))))
+
+
+def _begun(text: Encoded) -> Encoded:
+    return Encoded(text.ids[: text.target_start + 1], text.target_start)

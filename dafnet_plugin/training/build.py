@@ -24,7 +24,7 @@ from dafnet_plugin.editing.modules import EditModule, find_edit_modules
 from dafnet_plugin.errors import CheckpointError, ConfigError
 from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
 from dafnet_plugin.network import NetworkConfig
-from dafnet_plugin.tokens import Encoded, context_length
+from dafnet_plugin.tokens import context_length
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +68,13 @@ def build_editor(hparams: DAFNetHparams, model: nn.Module, tokenizer: Any) -> DA
     config = consolidation_config(hparams)
     consolidation = None
     if checkpoint.replay:
-        _check_replay(checkpoint.replay, model, hparams.archive)
-        consolidation = Consolidation(config, checkpoint.replay)
+        _check_texts(checkpoint, model, hparams.archive)
+        consolidation = Consolidation(config, checkpoint.replay, checkpoint.paraphrases)
+        if config.start and config.scope and not checkpoint.paraphrases:
+            logger.warning(
+                "%s keeps no paraphrases: edits are gone over in their own words only",
+                hparams.archive,
+            )
     elif config.start and "consolidation" in hparams.given:
         raise ConfigError(
             f"consolidation.start: {config.start}; allowed: 0, since {hparams.archive} has no "
@@ -135,16 +140,17 @@ def trained_dafnet(hparams: DAFNetHparams, model: nn.Module) -> Checkpoint:
     return checkpoint
 
 
-def _check_replay(replay: Sequence[Encoded], model: nn.Module, archive: str | None) -> None:
+def _check_texts(checkpoint: Checkpoint, model: nn.Module, archive: str | None) -> None:
     """Refuse tokens that this model cannot read; a GPU would only say that an assertion failed."""
     embeddings: Any = model.get_input_embeddings()  # type: ignore[operator]
+    texts = [*checkpoint.replay, *(text for pair in checkpoint.paraphrases for text in pair)]
     for name, most, allowed in (
-        ("token", max(max(text.ids) for text in replay), len(embeddings.weight) - 1),
-        ("length", max(len(text.ids) for text in replay) - 1, context_length(model)),
+        ("token", max(max(text.ids) for text in texts), len(embeddings.weight) - 1),
+        ("length", max(len(text.ids) for text in texts) - 1, context_length(model)),
     ):
         if allowed is not None and most > allowed:
             raise CheckpointError(
-                f"{archive}: replay text has a {name} of {most}; this model allows {allowed}: "
+                f"{archive}: its text has a {name} of {most}; this model allows {allowed}: "
                 "the checkpoint was trained with another model"
             )
 

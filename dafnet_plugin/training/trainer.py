@@ -25,7 +25,7 @@ from dafnet_plugin.editing.statistics import key_moments
 from dafnet_plugin.errors import ConfigError, DataError, NumericalError
 from dafnet_plugin.hparams import DAFNetTrainingHparams
 from dafnet_plugin.tokens import Encoded, context_length, encode
-from dafnet_plugin.training.bank import CaseBank, build_bank
+from dafnet_plugin.training.bank import CaseBank, build_bank, paraphrases_of
 from dafnet_plugin.training.build import new_dafnet
 from dafnet_plugin.training.curriculum import Curriculum, Plateau, Ramp
 from dafnet_plugin.training.interrupt import deferred_interrupt
@@ -81,6 +81,7 @@ class DAFNetTrainer:
         self.dafnet = new_dafnet(config, self.modules).place(places)
         self.banks = [self._bank(name, cases) for name, cases in sources.items()]
         self.text = self._preserved([case for cases in sources.values() for case in cases])
+        self.paraphrases = paraphrases_of(self.banks, config.seed)
         self._fix_statistics()
         self.validation = self._validation(val_set)
         self.curriculum = _curriculum(config)
@@ -291,8 +292,10 @@ class DAFNetTrainer:
             "config": self.config.to_dict() | {"model_name": _name(self.config)},
         }
         names = tuple(edit_module.name for edit_module in self.modules)
-        replay = tuple(self.text) if self.config.fusion.kind == "least_squares" else ()
-        save_checkpoint(Checkpoint(self.dafnet, names, training, replay), self.directory)
+        checkpoint = Checkpoint(self.dafnet, names, training, tuple(self.text), self.paraphrases)
+        if self.config.fusion.kind != "least_squares":  # nothing else is consolidated
+            checkpoint = dataclasses.replace(checkpoint, replay=(), paraphrases=())
+        save_checkpoint(checkpoint, self.directory)
 
     # -- small things -------------------------------------------------------------------------
 

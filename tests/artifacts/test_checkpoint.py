@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from dafnet_plugin.artifacts.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.editor import DAFNetEditor
+from dafnet_plugin.editing.scope import Paraphrase
 from dafnet_plugin.errors import CheckpointError, ConfigError
 from dafnet_plugin.files import sha256
 from dafnet_plugin.hparams import DAFNetHparams
@@ -214,13 +215,20 @@ TEXTS = st.lists(st.integers(0, 200_000), min_size=2, max_size=6).flatmap(
 )
 
 
-@given(replay=st.lists(TEXTS, max_size=8))
-def test_replay_comes_back_as_it_was(
-    replay: list[Encoded], tmp_path_factory: pytest.TempPathFactory
+@given(
+    replay=st.lists(TEXTS, max_size=8),
+    paraphrases=st.lists(st.builds(Paraphrase, TEXTS, TEXTS), max_size=4),
+)
+def test_texts_come_back_as_they_were(
+    replay: list[Encoded],
+    paraphrases: list[Paraphrase],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    folder = tmp_path_factory.mktemp("replay")
-    save_checkpoint(Checkpoint(make(), NAMES, {}, tuple(replay)), folder)
-    assert load_checkpoint(folder).replay == tuple(replay)
+    folder = tmp_path_factory.mktemp("texts")
+    save_checkpoint(Checkpoint(make(), NAMES, {}, tuple(replay), tuple(paraphrases)), folder)
+    loaded = load_checkpoint(folder)
+    assert loaded.replay == tuple(replay)
+    assert loaded.paraphrases == tuple(paraphrases)
 
 
 def without_replay(folder: Path, *names: str) -> None:
@@ -241,6 +249,11 @@ def test_old_checkpoints_have_no_replay_and_damaged_replay_is_an_error(tmp_path:
         load_checkpoint(tmp_path)
     without_replay(tmp_path, "replay.ids", "replay.target_starts")
     assert load_checkpoint(tmp_path).replay == ()
+    without_replay(tmp_path, *(f"paraphrases.{name}" for name in ("ids", "lengths")))
+    with pytest.raises(CheckpointError, match="damaged"):
+        load_checkpoint(tmp_path)
+    without_replay(tmp_path, "paraphrases.target_starts")
+    assert load_checkpoint(tmp_path).paraphrases == ()
 
 
 @pytest.mark.parametrize("kind", ["least_squares", "running_mean", "sum"])
@@ -263,17 +276,37 @@ def test_consolidation_needs_text(
 def test_an_editor_consolidates_with_the_checkpoints_text(tmp_path: Path) -> None:
     base, modules = model("gpt2"), MODULES["gpt2"]
     dafnet = dafnet_for(base, "gpt2", kind="least_squares")
-    for replay, problem in (
-        (REPLAY, None),
-        ((*REPLAY, Encoded((1, 10**6), 1)), "token of 1000000; this model allows"),
-        ((*REPLAY, Encoded((1,) * 66, 1)), "length of 65; this model allows 64"),
+    foreign = Encoded((1, 10**6), 1)
+    pair, bad = Paraphrase(*REPLAY), Paraphrase(REPLAY[0], foreign)
+    for replay, pairs, problem in (
+        (REPLAY, (pair,), None),
+        ((*REPLAY, foreign), (pair,), "token of 1000000; this model allows"),
+        (REPLAY, (pair, bad), "token of 1000000; this model allows"),
+        ((*REPLAY, Encoded((1,) * 66, 1)), (), "length of 65; this model allows 64"),
     ):
-        save_checkpoint(Checkpoint(dafnet, tuple(modules), {}, replay), tmp_path)
+        save_checkpoint(Checkpoint(dafnet, tuple(modules), {}, replay, pairs), tmp_path)
         settings = hparams(str(tmp_path), modules, consolidation={"start": 7, "rate": 0.1})
         if problem:
-            with pytest.raises(CheckpointError, match=f"replay text has a {problem}"):
+            with pytest.raises(CheckpointError, match=f"text has a {problem}"):
                 build_editor(settings, base, tokenizer())
         else:
             built = build_editor(settings, base, tokenizer()).consolidation
-            assert built is not None and built.replay == replay
+            assert built is not None
+            assert (built.replay, built.paraphrases) == (replay, pairs)
             assert (built.until(0), built.config.rate) == (7, 0.1)
+
+
+def test_a_checkpoint_without_paraphrases_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    base, modules = model("gpt2"), MODULES["gpt2"]
+    dafnet = dafnet_for(base, "gpt2", kind="least_squares")
+    save_checkpoint(Checkpoint(dafnet, tuple(modules), {}, REPLAY), tmp_path)
+    with caplog.at_level(logging.WARNING):
+        build_editor(hparams(str(tmp_path), modules), base, tokenizer())
+    assert "keeps no paraphrases" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        unmoved = hparams(str(tmp_path), modules, consolidation={"scope": 0})
+        build_editor(unmoved, base, tokenizer())
+    assert not caplog.text, "they are not asked for"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import weakref
 from dataclasses import asdict, replace
+from functools import partial
 
 import pytest
 import torch
@@ -15,7 +16,9 @@ from dafnet_plugin.cases import EditRequest
 from dafnet_plugin.editing import consolidation as module
 from dafnet_plugin.editing.consolidation import Consolidation, ConsolidationConfig, make_up
 from dafnet_plugin.editing.editor import DAFNetEditor
+from dafnet_plugin.editing.modules import swapped_weights
 from dafnet_plugin.editing.objective import Question, losses_and_gradients
+from dafnet_plugin.editing.scope import Paraphrase, key_shifts, moved_keys
 from dafnet_plugin.errors import ConfigError, NumericalError
 from dafnet_plugin.hparams import ConsolidationSection
 from dafnet_plugin.tokens import Encoded, collate, encode
@@ -335,3 +338,43 @@ def test_batches_change_rounding_only(monkeypatch: pytest.MonkeyPatch) -> None:
     plain.edit(requests)
     for one, other, without in zip(whole.modules, parts.modules, plain.modules, strict=True):
         assert (one.weight - other.weight).norm() < 0.02 * (one.weight - without.weight).norm()
+
+
+def paraphrases() -> tuple[Paraphrase, ...]:
+    texts = [
+        (text.format(person), "Rome") for person in PEOPLE for text in ("{} is", "I saw {} in")
+    ]
+    flat = encode(helpers.tokenizer(), texts)
+    return tuple(Paraphrase(*pair) for pair in zip(flat[::2], flat[1::2], strict=True))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_edits_hold_where_other_words_move_their_keys(family: str) -> None:
+    requests, pairs = helpers.requests(6), paraphrases()
+    losses = {}
+    for scope in (0.0, 1.0):
+        edited = editor(family, replace(CONFIG, steps=40, locality=0.0, scope=scope))
+        assert edited.consolidation is not None
+        edited.consolidation = replace(edited.consolidation, paraphrases=pairs)
+        edited.edit(requests)
+        weights = [m.weight for m in edited.modules]
+        texts = encode(edited.tokenizer, [(r.prompt, r.target_new) for r in requests])
+        with swapped_weights(weights, edited._originals):
+            shifts = key_shifts(edited.model, edited.modules, pairs, pad_id=0)
+        batch = collate(texts * len(pairs), 0)
+        moves = [shift.repeat_interleave(len(texts), 0) for shift in shifts]
+        within = partial(moved_keys, edited.modules, batch, moves)
+        asked = [Question("reliability", batch, 1.0, False, within)]
+        zero = [torch.zeros_like(weight) for weight in weights]
+        losses[scope] = losses_and_gradients(edited.model, weights, zero, asked)[0]["total"]
+    assert losses[1.0] < losses[0.0]
+
+
+def test_a_share_of_the_keys_is_moved_either_way() -> None:
+    shifts = [torch.arange(1.0, 4)[:, None], 10 * torch.arange(1.0, 4)[:, None]]
+    batch = collate(replay() * 20, 0)
+    drawn, tenfold = module._drawn(shifts, batch, 0.5, random.Random(0))
+    assert torch.equal(10 * drawn, tenfold), "one pair's moves for all modules"
+    assert set(drawn.flatten().tolist()) == {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0}
+    assert 0.3 < float((drawn == 0).float().mean()) < 0.7
+    assert not module._drawn(shifts, batch, 0.0, random.Random(0))[0].any()

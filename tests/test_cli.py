@@ -237,7 +237,29 @@ def test_validate_takes_folders_and_tells_training_files_apart(
     assert main(["validate", str(place.folder / "h")]) == 0
     assert capsys.readouterr().out.count(": ok\n") == 2
     (place.folder / "empty").mkdir()
-    assert "no DAFNet file in" in failure(["validate", str(place.folder / "empty")], capsys)
+    assert "no file of CALINET, DAFNET" in failure(
+        ["validate", str(place.folder / "empty")], capsys
+    )
+
+
+def test_validate_knows_every_method_of_the_package(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = "model_name: m\nedit_modules: [transformer.h.0.mlp]\n"
+    for folder, more in (
+        ("TPATCHER", ""),
+        ("KE", "archive: a\n"),
+        ("TRAINING/KE", "known: 1\n"),
+        ("TRAINING/CALINET", ""),
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "tiny.yaml").write_text(
+            f"alg_name: {folder.rpartition('/')[2]}\n{common}{more}"
+        )
+    assert main(["validate", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.out.count(": ok\n") == 2
+    assert "known: unknown key" in said.err and "CALINET is not meta-trained" in said.err
 
 
 def test_shipped_files_are_valid(capsys: pytest.CaptureFixture[str]) -> None:

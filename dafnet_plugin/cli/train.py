@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from typing import Any
 
-HELP = "Meta-train DAFNet from a YAML file; Ctrl-C stops, --resume goes on."
+HELP = "Meta-train DAFNet or KE from a YAML file; Ctrl-C stops, --resume goes on."
 EXAMPLE = """example:
   dafnet world --out .cache/tiny-world
   dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml
   dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml --resume
+  dafnet train hparams/TRAINING/KE/tiny-gpt2.yaml
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
-    parser.add_argument("hparams", help="hparams/TRAINING/DAFNET/<model>.yaml")
+    parser.add_argument("hparams", help="hparams/TRAINING/<METHOD>/<model>.yaml")
     parser.add_argument("--train", nargs="+", metavar="FILE", help="instead of train_path")
     parser.add_argument("--val", nargs="+", metavar="FILE", help="instead of val_path")
     parser.add_argument("--model", metavar="DIR", help="instead of model_name")
@@ -29,10 +31,14 @@ def run(options: argparse.Namespace) -> int:
     """Train and say where the checkpoint is."""
     from dafnet_plugin.cases import read_cases
     from dafnet_plugin.errors import ConfigError
-    from dafnet_plugin.hparams import DAFNetTrainingHparams
-    from dafnet_plugin.training.trainer import DAFNetTrainer
+    from dafnet_plugin.methods import hparams_class
+    from dafnet_plugin.methods.trainers import trainer_class
+    from dafnet_plugin.schema import read_values
 
-    config = DAFNetTrainingHparams.read(
+    alg_name = str(read_values(options.hparams).get("alg_name", "DAFNET"))
+    trainer_kind = trainer_class(alg_name)
+    kind: Any = hparams_class(alg_name, training=True)
+    config = kind.read(
         options.hparams,
         {
             "train_path": options.train,
@@ -48,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         )
     train = {path: read_cases(path) for path in _paths(config.train_path)}
     val = [case for path in _paths(config.val_path) for case in read_cases(path)]
-    trainer = DAFNetTrainer(config, train, val or None, resume=options.resume)
+    trainer = trainer_kind(config, train, val or None, resume=options.resume)
     try:
         checkpoint = trainer.run()
     except KeyboardInterrupt:

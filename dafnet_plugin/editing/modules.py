@@ -105,6 +105,15 @@ def _orientation(module: nn.Module) -> bool | None:
     return None
 
 
+def linear_shape(module: nn.Module) -> tuple[int, int] | None:
+    """(d_in, d_out) of a linear module, None for any other."""
+    transposed = _orientation(module)
+    if transposed is None:
+        return None
+    rows, columns = module.weight.shape  # type: ignore[misc]
+    return (int(columns), int(rows)) if transposed else (int(rows), int(columns))
+
+
 @contextmanager
 def swapped_weights(parameters: Sequence[nn.Parameter], values: Sequence[Tensor]) -> Iterator[None]:
     """Let parameters hold other values for a while, without copying either."""

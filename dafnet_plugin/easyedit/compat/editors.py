@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from dafnet_plugin.errors import EasyEditError
+from dafnet_plugin.methods import METHODS
 
 from . import runtime
 
@@ -100,10 +101,10 @@ def _prepare_tokenizer(tokenizer: Any, model_type: str, alg_name: str) -> None:
 def _keep(editor: Any, sequential_edit: bool | None, settings: dict[str, Any]) -> dict[str, Any]:
     """Translate git's ``sequential_edit`` into the wheel's ``keep_original_weight``.
 
-    The wheel's own methods keep the wheel's default, which accumulates; DAFNET has one default on
-    both versions, git's: each edit is undone.
+    The wheel's own methods keep the wheel's default, which accumulates; this package's have one
+    default on both versions, git's: each edit is undone.
     """
-    if sequential_edit is None and editor.alg_name == "DAFNET":
+    if sequential_edit is None and editor.alg_name in ("DAFNET", *METHODS):
         sequential_edit = not settings.get("keep_original_weight", True)
     if sequential_edit is None:
         return settings

@@ -154,6 +154,7 @@ def prepare(
     out: Path,
     device: str = "cpu",
     threads: int | None = None,
+    beside: Iterable[Path] = (),
 ) -> Prepared:
     """Make the facts and train the base model, or find it as it was left.
 
@@ -162,6 +163,8 @@ def prepare(
         data_dir: where the files of real data sets are, each in a folder of its source's name.
         out: folder for all that is made.
         device, threads: of training.
+        beside: folders of other calls: a base model there that was made of the same facts in the
+            same way is copied instead of trained once more.
 
     Raises:
         DataError: a file of the data directory is missing or malformed.
@@ -173,17 +176,19 @@ def prepare(
     files = (facts.train, facts.evaluation, facts.texts, facts.bystanders)
     if model.path is not None:
         return Prepared(*files, Path(model.path), None)
+    name = f"tiny-{model.family}"
     report = train_base_model(
         world.statements,
         world.probes,
         model.family,
-        out / f"tiny-{model.family}",
+        out / name,
         seed=seed,
         device=device,
         threads=threads,
         target_accuracy=model.base_accuracy,
         max_seconds=model.base_seconds,
         sizes=model.sizes,
+        others=[folder / name for folder in beside],
     )
     write_json(out / "base-report.json", asdict(report))
     return Prepared(*files, Path(report.directory), report)

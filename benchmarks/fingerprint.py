@@ -22,7 +22,10 @@ from dafnet_plugin.methods import METHODS, own_methods
 
 DATA = (
     "benchmarks/apart.py",
+    "benchmarks/dafset_source.py",
     "benchmarks/data.py",
+    "benchmarks/mixing.py",
+    "benchmarks/source.py",
     "benchmarks/sources.py",
     "dafnet_plugin/cases.py",
     "dafnet_plugin/data",
@@ -52,6 +55,7 @@ EDITING = (
 TRAINING = (
     "benchmarks/meta_training.py",
     "benchmarks/methods/hparams.py",
+    "benchmarks/mixing.py",
     "dafnet_plugin/cases.py",
     "dafnet_plugin/tokens.py",
 )
@@ -62,6 +66,7 @@ EASYEDIT_TRAINING = (*EASYEDIT, "dafnet_plugin/easyedit/datasets.py")
 
 DAFNET = (
     "dafnet_plugin/artifacts/checkpoint.py",
+    "dafnet_plugin/base_models.py",
     "dafnet_plugin/easyedit/executor.py",
     "dafnet_plugin/editing",
     "dafnet_plugin/hparams.py",
@@ -73,6 +78,7 @@ DAFNET_TRAINING = (*DAFNET, "dafnet_plugin/training")
 
 METHOD = (
     "dafnet_plugin/artifacts/weights.py",
+    "dafnet_plugin/base_models.py",
     "dafnet_plugin/easyedit/executor.py",
     "dafnet_plugin/easyedit/methods.py",
     "dafnet_plugin/editing",

@@ -13,7 +13,7 @@ from benchmarks.grid import Cell, Setting, cells_of, choose_sequences, folder_of
 from benchmarks.jobs import CellJob, PrepareJob, TrainingJob, digest, job_files
 from benchmarks.jobs import Sequence as EditSequence
 from benchmarks.methods import read_yaml
-from benchmarks.preparation import Ready, prepare_job, ready
+from benchmarks.preparation import Ready, prepare_job, ready, siblings
 from benchmarks.worker import STARTED
 from dafnet_plugin.errors import EasyEditError
 from dafnet_plugin.files import read_json, sha256
@@ -168,13 +168,20 @@ class Inventory:
         return wanted
 
     def training_record(self, cell: Cell) -> dict[str, Any] | None:
-        """What an ended meta-training left: archive, seconds; None if there is none that holds."""
+        """What an ended meta-training left: archive, seconds; None if there is none that holds.
+
+        That of another data set holds, too, if it had the same base model and training cases.
+        """
         job = self.training_job(cell)
-        if job is None or not job.record.is_file():
+        if job is None:
             return None
-        record = read_json(job.record)
-        holds = record.get("inputs") == job.inputs and Path(record["archive"]).exists()
-        return record if holds else None
+        place = Path(job.folder)
+        others = (other / place.name / job.record.name for other in siblings(place.parent))
+        for path in (job.record, *others):
+            record = read_json(path) if path.is_file() else {}
+            if record.get("inputs") == job.inputs and Path(record["archive"]).exists():
+                return record
+        return None
 
     # -- cells ------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from benchmarks.config import ROOT
 from benchmarks.jobs import TrainingJob
 from benchmarks.methods import fill, read_yaml
 from benchmarks.methods.serac import ENCODER, make_encoder
+from benchmarks.mixing import by_source, mix
 from dafnet_plugin.cases import read_cases, write_cases
 from dafnet_plugin.errors import ConfigError
 from dafnet_plugin.files import read_json, write_json
@@ -73,7 +74,7 @@ def _train_own(job: TrainingJob, progress: Progress) -> tuple[str, int, float]:
         config.max_seconds, config.max_iters, config.max_epochs = job.seconds, None, None
     start = time.monotonic()
     # No validation set: nothing is selected on facts that are evaluated later.
-    cases = {Path(job.cases).stem: read_cases(job.cases)}
+    cases = by_source(read_cases(job.cases), Path(job.cases).stem)
     trainer = trainer_class(job.alg_name)(config, cases, resume=True)
     preparing = time.monotonic() - start
     with _watching(trainer, progress):
@@ -128,6 +129,8 @@ def _train_with_easyedit(job: TrainingJob, progress: Progress) -> tuple[str, int
         # EasyEdit's ZsreDataset, reading case files: it trains on the probes that count.
         data = easyedit.ds_dict["dafnet"](str(folder / f"cases-{name}.jsonl"), config=config)
         repair_labels(data)
+        if name == "train":
+            mix(data, random.Random(f"sources {config.seed}"))
         sets.append(data)
     trainer = easyedit.module("trainer.EditTrainer").EditTrainer(config, *sets)
     iterations = _run(trainer, job.seconds, progress)

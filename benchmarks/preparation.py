@@ -10,6 +10,7 @@ from benchmarks.config import BenchmarkConfig, DatasetConfig, ModelConfig
 from benchmarks.fingerprint import data_code
 from benchmarks.grid import Setting, folder_of
 from benchmarks.jobs import PrepareJob, digest
+from benchmarks.source import locate
 from dafnet_plugin.errors import DataError
 from dafnet_plugin.files import read_json, sha256, write_json
 
@@ -87,6 +88,7 @@ def run_prepare(job: PrepareJob) -> None:
         Path(job.folder),
         device=str(job.device),
         threads=job.threads,
+        beside=siblings(Path(job.folder)),
     )
     cases = len(read_cases(made.evaluation))
     if not cases:
@@ -102,6 +104,13 @@ def run_prepare(job: PrepareJob) -> None:
         report=None if made.report is None else asdict(made.report),
     )
     finish(job, found)
+
+
+def siblings(folder: Path) -> list[Path]:
+    """The folders of the same model and seed with the facts of the run's other data sets."""
+    *_, model, seed = folder.parts
+    found = sorted(folder.parents[2].glob(f"*/{model}/{seed}"))
+    return [path for path in found if path != folder]
 
 
 def finish(job: PrepareJob, found: Ready) -> None:
@@ -136,8 +145,20 @@ def _model_hash(found: Ready) -> str:
 
 def _source_files(dataset: DatasetConfig, data_dir: Path) -> list[list[Any]]:
     """Size and time of the files that a data set may be read from."""
-    texts = [value for value in dataset.options.values() if isinstance(value, str)]
-    named = [path for text in texts if (path := data_dir / text).is_file()]
-    folder = data_dir / dataset.source
-    files = [*named, *(path for path in folder.rglob("*") if path.is_file())]
+    values = [v for value in dataset.options.values() for v in _texts(value)]
+    named = dict.fromkeys(locate(data_dir, text) for text in (dataset.source, *values) if text)
+    files = [path for path in named if path.is_file()]
+    # Not hidden ones: a DAFSet's folder has what its build can go on from.
+    files += [
+        path
+        for folder in named
+        for path in folder.rglob("*")
+        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    ]
     return sorted([path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files)
+
+
+def _texts(value: Any) -> list[str]:
+    return [
+        text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)
+    ]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.apart import (
     by_subject,
@@ -16,79 +15,16 @@ from benchmarks.apart import (
     subject_of,
     unrelated,
 )
+from benchmarks.dafset_source import DAFSetSource
+from benchmarks.source import Source, Task, World
 from dafnet_plugin.cases import EditCase
 from dafnet_plugin.data import LOADERS, counterfact, get_loader, tinyworld, zsre
 from dafnet_plugin.data.pararel import build_pararel, check_shares
-from dafnet_plugin.data.statements import Statement
-from dafnet_plugin.errors import ConfigError, DataError, did_you_mean
-from dafnet_plugin.schema import YamlConfig
+from dafnet_plugin.errors import ConfigError, did_you_mean
+
+__all__ = ["SOURCES", "Source", "Task", "World"]
 
 ZSRE_FILE = "zsre_mend_eval_portability_gpt4.json"
-
-
-@dataclass(frozen=True)
-class Task:
-    """What a source is asked for.
-
-    Attributes:
-        seed: of all choices.
-        data_dir: where the files of real data sets are.
-        out: folder for what a source wants to keep.
-        train_cases, eval_cases: cases wanted; None for the source's default.
-    """
-
-    seed: int
-    data_dir: Path
-    out: Path
-    train_cases: int | None = None
-    eval_cases: int | None = None
-
-    def folder(self, name: str) -> Path:
-        """The folder of a data set.
-
-        Raises:
-            DataError: it is not there.
-        """
-        folder = self.data_dir / name
-        if not folder.is_dir():
-            raise DataError(
-                f"{folder}: there is no such folder; say with --data-dir where the real data are"
-            )
-        return folder
-
-
-@dataclass(frozen=True)
-class World:
-    """Facts, and the cases on them.
-
-    Attributes:
-        train, evaluation: cases; no subject of the evaluation is edited in training, no two
-            edits of the evaluation contradict each other, and none is about what a locality
-            probe of the evaluation asks for.
-        statements: text for a base model, each sentence as often as it is to be read.
-        probes: what it shall know.
-        bystanders: facts among them that no case edits and no locality probe of the evaluation
-            asks for.
-    """
-
-    train: Sequence[EditCase]
-    evaluation: Sequence[EditCase]
-    statements: Sequence[Statement]
-    probes: Sequence[Statement]
-    bystanders: Sequence[Statement]
-
-
-@dataclass
-class Source(YamlConfig):
-    """Options of a source, and what it makes of them."""
-
-    def world(self, task: Task) -> World:
-        """Make the facts.
-
-        Raises:
-            DataError: a file is missing or malformed.
-        """
-        raise NotImplementedError
 
 
 @dataclass
@@ -317,5 +253,6 @@ SOURCES: Mapping[str, type[Source]] = {
     "counterfact": CounterFactSource,
     "zsre": ZsreSource,
     "cases": CasesSource,
+    "dafset": DAFSetSource,
 }
 """Sources of facts by name."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dafnet_plugin.cases import EditCase, EditRequest, Probe
+    from dafnet_plugin.data.dafset import DAFSetDataset
     from dafnet_plugin.easyedit import register
     from dafnet_plugin.editing.editor import DAFNetEditor
     from dafnet_plugin.hparams import DAFNetHparams, DAFNetHyperParams, DAFNetTrainingHparams
@@ -30,6 +31,7 @@ __all__ = [
     "DAFNetHyperParams",
     "DAFNetTrainer",
     "DAFNetTrainingHparams",
+    "DAFSetDataset",
     "EditCase",
     "EditRequest",
     "KEHparams",
@@ -47,6 +49,7 @@ _HOME = {
     "DAFNetHyperParams": "dafnet_plugin.hparams",
     "DAFNetTrainer": "dafnet_plugin.training.trainer",
     "DAFNetTrainingHparams": "dafnet_plugin.hparams",
+    "DAFSetDataset": "dafnet_plugin.data.dafset",
     "EditCase": "dafnet_plugin.cases",
     "EditRequest": "dafnet_plugin.cases",
     "KEHparams": "dafnet_plugin.methods.ke.hparams",

@@ -57,6 +57,7 @@ class ConsolidationSection:
     exchanged: float = 0.3
     locality: float = 1.0
     damping: float = 0.01
+    room: float = 6.0
     autocast: bool = True
 
 
@@ -74,6 +75,12 @@ class _ModelKeys(RegisteredConfig):
             per step.
         signal_batch_size: edits per forward pass when gradient signals are taken.
         max_length: tokens that EasyEdit's evaluation truncates at.
+        model_parallel: spread the model over all devices of this machine (``device_map="auto"``).
+        fp16: load the model in float16, as in EasyEdit.
+        dtype: load the model in this precision; None leaves it to ``fp16``, else float32. The
+            update is computed and remembered in float32 whatever the model's precision is.
+        use_chat_template: edit, train and ask inside the tokenizer's chat template, the prompt
+            being the user's turn and the target the start of the answer.
     """
 
     model_name: Any
@@ -89,6 +96,8 @@ class _ModelKeys(RegisteredConfig):
     max_length: int = 40
     model_parallel: bool = False
     fp16: bool = False
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    use_chat_template: bool = False
 
     METHOD: ClassVar[str] = "DAFNET"
 
@@ -99,6 +108,8 @@ class _ModelKeys(RegisteredConfig):
             found.append("edit_modules: []; at least one module name is needed")
         if self.edit_bias and self.fusion.kind == "least_squares":
             found.append("edit_bias: true; allowed only with fusion.kind running_mean or sum")
+        if self.fp16 and self.dtype not in (None, "float16"):
+            found.append(f"dtype: {self.dtype!r}; allowed: 'float16' or null, with fp16: true")
         if not isinstance(self.model_name, (str, tuple)):
             found.append(f"model_name: {self.model_name!r}; allowed: a directory or a hub name")
         for section, names in (
@@ -140,7 +151,9 @@ class DAFNetHparams(_ModelKeys):
         """See :meth:`YamlConfig.problems`."""
         found = super().problems()
         section = self.consolidation
-        found += not_positive(section, ["steps", "texts", "rate", "damping"], "consolidation.")
+        found += not_positive(
+            section, ["steps", "texts", "rate", "damping", "room"], "consolidation."
+        )
         for name, allowed, fits in (
             ("start", "0 (never) or more", section.start >= 0),
             ("growth", "above 1", section.growth > 1),
@@ -184,7 +197,7 @@ class DAFNetTrainingHparams(_ModelKeys):
         val_edits: sequence lengths of validation.
         val_share: share of the training subjects held out when there is no validation set.
         val_cases: cases of the validation set used, at most.
-        train_path, val_path: case files (``.jsonl``) or lists of them.
+        train_path, val_path: case files (``.jsonl``), folders of DAFSets, or lists of them.
         text_path: plain text (``.jsonl`` of ``{"text": ...}`` or ``.txt``), for the
             preserved-key statistics and ``ctext``; None takes what the training cases say is
             true before any edit.

@@ -18,6 +18,9 @@ from dafnet_plugin.errors import ConfigError, did_you_mean
 
 T = TypeVar("T", bound="YamlConfig")
 
+DEFAULTS = "defaults"
+"""The key that names the file whose values hold where a file says nothing itself."""
+
 
 @dataclass
 class YamlConfig:
@@ -89,7 +92,8 @@ def read_values(path: str | Path) -> dict[str, Any]:
     return {str(key): value for key, value in data.items()} if isinstance(data, dict) else {}
 
 
-def _load(path: str | Path) -> tuple[Path, Any]:
+def _load(path: str | Path, above: tuple[Path, ...] = ()) -> tuple[Path, Any]:
+    """A file and its data, with what the file named by ``defaults`` says filled in."""
     path = Path(path)
     if not path.is_file() and path.with_name(path.name + ".yaml").is_file():
         path = path.with_name(path.name + ".yaml")
@@ -103,7 +107,47 @@ def _load(path: str | Path) -> tuple[Path, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         raise ConfigError(f"{path}: {line}not YAML: {error}") from error
+    if isinstance(data, dict) and DEFAULTS in data:
+        data = with_defaults(data, path, above)
     return path, data
+
+
+def with_defaults(
+    data: Mapping[Any, Any], path: Path, above: tuple[Path, ...] = ()
+) -> dict[Any, Any]:
+    """The data of a file that names ``defaults``, with what those say where it says nothing.
+
+    Args:
+        path: the file; the name of the defaults is relative to it.
+        above: files that led here.
+
+    Raises:
+        ConfigError: there is no such file, it is wrong, or it leads back; names both files.
+    """
+    data = dict(data)
+    name = data.pop(DEFAULTS)
+    if not isinstance(name, str):
+        raise ConfigError(f"{path}: {DEFAULTS}: {name!r}; allowed: a file, relative to this one")
+    chain = (*above, path.resolve())
+    target = path.parent / name
+    if target.resolve() in chain:
+        raise ConfigError(f"{path}: {DEFAULTS}: {name!r} leads back to this file")
+    try:
+        common = _load(target, chain)[1]
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {DEFAULTS}: {error}") from error
+    if not isinstance(common, dict):
+        raise ConfigError(f"{path}: {DEFAULTS}: {target}: {common!r}; allowed: keys with values")
+    return _merged(common, data)
+
+
+def _merged(common: Mapping[Any, Any], own: Mapping[Any, Any]) -> dict[Any, Any]:
+    """``own`` over ``common``, key by key also within sections; lists are taken as a whole."""
+    merged = {**common, **own}
+    for key in common.keys() & own.keys():
+        if isinstance(common[key], dict) and isinstance(own[key], dict):
+            merged[key] = _merged(common[key], own[key])
+    return merged
 
 
 def not_positive(owner: Any, names: list[str], prefix: str) -> list[str]:

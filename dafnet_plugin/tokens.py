@@ -51,7 +51,11 @@ class TokenBatch:
 
 
 def encode(
-    tokenizer: Any, texts: Sequence[tuple[str, str]], max_tokens: int | None = None
+    tokenizer: Any,
+    texts: Sequence[tuple[str, str]],
+    max_tokens: int | None = None,
+    *,
+    chat: bool = False,
 ) -> list[Encoded]:
     """Tokenise pairs of prompt and target as EasyEdit scores them, ``prompt + ' ' + target``.
 
@@ -59,18 +63,29 @@ def encode(
 
     Args:
         max_tokens: the model's context length in tokens.
+        chat: put each prompt into the tokenizer's chat template, as :func:`in_chat` does, and the
+            target where the answer starts.
 
     Raises:
         DataError: an empty target, a target without a token, or a text longer than
             ``max_tokens``; names the text.
+        ModelError: ``chat``, and the tokenizer has no chat template.
     """
     if not texts:
         return []
     for prompt, target in texts:
         if not target.strip():
             raise DataError(f"prompt {prompt!r}: the target is empty")
-    prompts = tokenizer([prompt for prompt, _ in texts])["input_ids"]
-    wholes = tokenizer([f"{prompt} {target.strip()}" for prompt, target in texts])["input_ids"]
+    heads = [prompt for prompt, _ in texts]
+    if chat:
+        heads = in_chat(tokenizer, heads)
+    # What comes before an answer in a chat often ends in white space already.
+    spaces = ["" if chat and head[-1:].isspace() else " " for head in heads]
+    joined = [f"{h}{s}{target.strip()}" for h, s, (_, target) in zip(heads, spaces, texts)]
+    # A template writes the special tokens itself.
+    settings = {"add_special_tokens": False} if chat else {}
+    prompts = tokenizer(heads, **settings)["input_ids"]
+    wholes = tokenizer(joined, **settings)["input_ids"]
     encoded = []
     for (prompt, target), head, ids in zip(texts, prompts, wholes, strict=True):
         start = _common_prefix(head, ids)
@@ -85,6 +100,30 @@ def encode(
             )
         encoded.append(Encoded(tuple(ids), start))
     return encoded
+
+
+def in_chat(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
+    """Prompts as a user's turn, up to where the assistant's answer starts.
+
+    Raises:
+        ModelError: the tokenizer has no chat template, or it refuses a prompt.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise ModelError(
+            f"use_chat_template: the tokenizer {getattr(tokenizer, 'name_or_path', tokenizer)!r} "
+            "has no chat template; set tokenizer.chat_template, or use_chat_template: false"
+        )
+    from jinja2.exceptions import TemplateError
+
+    try:
+        return [
+            tokenizer.apply_chat_template(
+                [{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True
+            )
+            for prompt in prompts
+        ]
+    except (TemplateError, ValueError) as error:
+        raise ModelError(f"use_chat_template: the chat template fails: {error}") from error
 
 
 def collate(encoded: Sequence[Encoded], pad_id: int, length: int | None = None) -> TokenBatch:

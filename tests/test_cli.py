@@ -18,6 +18,7 @@ import dafnet_plugin.training.trainer as trainer_module
 from dafnet_plugin.artifacts.checkpoint import load_checkpoint
 from dafnet_plugin.cases import read_cases, write_cases
 from dafnet_plugin.cli import COMMANDS, main
+from dafnet_plugin.methods.ke.checkpoint import load_checkpoint as load_ke
 from tests.helpers import MODULES, SMALL, bits, cases, model, tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,7 +47,9 @@ def test_help_is_quick_and_has_an_example(command: str) -> None:
     assert "example" in done.stdout and f"\n  dafnet {command}" in done.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["trian"], ["edit"], ["train"], ["validate"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["trian"], ["edit"], ["train"], ["plan"], ["init-hparams"]]
+)
 def test_wrong_arguments_show_the_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -213,14 +216,49 @@ def test_editing_errors_name_what_is_wrong(
     assert "network.layer: unknown key" in message(*fact, network={"layer": 1})
 
 
+def test_train_takes_dafsets_and_ke(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [
+        {
+            "prompt": f"{person} was born in",
+            "target_new": "Rome",
+            "subject": person,
+            "rephrase_prompt": f"{person} comes from",
+            "locality_prompt": "Eve lives in",
+            "locality_ground_truth": "Oslo",
+            "dafset": {"split": split},
+        }
+        for person, split in (("Ada", "train"), ("Bo", "train"), ("Gus", "eval"))
+    ]
+    (place.folder / "dafset").mkdir()
+    for part in ("popular", "recent"):
+        (place.folder / "dafset" / f"{part}.json").write_text(json.dumps(records))
+    data, cases_file = str(place.folder / "dafset"), str(place.folder / "train.jsonl")
+    place.common.pop("network")
+    method = {"alg": "KE", "alg_name": "KE", "max_edits": 1, "max_iters": 2}
+    sizes = {"hypernetwork": {"lstm_dim": 4, "summary_dim": 4}}
+    file = place.training(**method, **sizes)
+    assert main(["train", file, "--train", cases_file, data, "--val", data]) == 0
+    folder = place.folder / "out" / "models" / "KE" / "tiny-gpt2"
+    assert f"{folder}: best of " in capsys.readouterr().out
+    trained = load_ke(folder)
+    assert trained.training["sources"] == {
+        cases_file: 6,
+        **{f"{data}/{part}": 2 for part in ("popular", "recent")},
+    }
+    place.training(alg_name="TPATCHER")
+    assert "'TPATCHER' is not meta-trained" in failure(["train", file], capsys)
+
+
 def test_validate_reports_every_file(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     good = place.yaml("good.yaml")
     bad = place.yaml("bad.yaml", batchsize=3, edit_bias=1)
     assert main(["validate", good]) == 0
-    assert capsys.readouterr().out == f"{good}: ok\n"
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first == f"{good}: ok"
+    assert "tiny-gpt2/config.json: 3 modules; network of " in second
     assert main(["validate", good, bad]) == 1
     shown = capsys.readouterr()
-    assert shown.out == f"{good}: ok\n"
+    assert f"{good}: ok\n" in shown.out and bad not in shown.out
     assert shown.err.splitlines() == [
         f"{bad}: 2 problem(s)",
         "  - batchsize: unknown key (did you mean 'batch_size'?)",

@@ -119,6 +119,7 @@ def test_unknown_keys_do_not_hide_values_out_of_range(tmp_path: Path) -> None:
         ("consolidation: {exchanged: -0.1}", "consolidation.exchanged: -0.1; allowed: 0 to 1"),
         ("consolidation: {locality: -1}", "consolidation.locality: -1.0; allowed: 0 or more"),
         ("consolidation: {damping: 0}", "consolidation.damping: 0.0; allowed: above 0"),
+        ("consolidation: {room: -1}", "consolidation.room: -1.0; allowed: above 0"),
         ("consolidation: {autocast: 1}", "consolidation.autocast: 1; allowed: true or false"),
         (
             "consolidation: {begin: 1}",

@@ -16,6 +16,7 @@ from benchmarks.methods.registry import get_adapter
 from dafnet_plugin.easyedit.compat import EasyEdit
 from dafnet_plugin.errors import ConfigError, EasyEditError, did_you_mean
 from dafnet_plugin.methods import hparams_class as own_hparams_class
+from dafnet_plugin.schema import DEFAULTS, with_defaults
 
 GIT_ONLY: Mapping[str, frozenset[str]] = {
     "FT": frozenset({"objective_optimization"}),
@@ -70,13 +71,15 @@ def build_hparams(
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML file of EasyEdit's, with ``1e-4`` as a number."""
+    """Read a YAML file of EasyEdit's, with ``1e-4`` as a number; of ours, with its defaults."""
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: {values!r}; allowed: keys with values")
+    if DEFAULTS in values:
+        values = with_defaults(values, Path(path))
     return {
         key: float(value) if isinstance(value, str) and _SCIENTIFIC.fullmatch(value) else value
         for key, value in values.items()

@@ -10,7 +10,17 @@ from collections.abc import Sequence
 
 from dafnet_plugin.errors import DAFNetError
 
-COMMANDS = ("cases", "train", "edit", "stats", "validate", "world")
+COMMANDS = (
+    "cases",
+    "dafset",
+    "train",
+    "edit",
+    "init-hparams",
+    "plan",
+    "stats",
+    "validate",
+    "world",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
         # Each file imports what it needs when it runs: --help must be quick.
-        module = importlib.import_module(f"dafnet_plugin.cli.{name}")
+        module = importlib.import_module(f"dafnet_plugin.cli.{name.replace('-', '_')}")
         subparser = subparsers.add_parser(
             name,
             help=module.HELP,

@@ -30,13 +30,13 @@ def run(options: argparse.Namespace) -> int:
     import torch
     from rich.console import Console
     from rich.table import Table
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from dafnet_plugin.base_models import load_base_model
     from dafnet_plugin.cases import EditRequest, read_cases
     from dafnet_plugin.devices import resolve_device
     from dafnet_plugin.errors import ConfigError, DataError
     from dafnet_plugin.hparams import DAFNetHparams
-    from dafnet_plugin.tokens import context_length, encode
+    from dafnet_plugin.tokens import context_length, encode, in_chat
     from dafnet_plugin.training.build import build_editor
 
     if (options.prompt is None) != (options.target is None):
@@ -54,27 +54,33 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.out and os.path.realpath(options.out) == os.path.realpath(hparams.model_name):
         raise ConfigError(f"--out: {options.out} is the base model itself; name another folder")
-    try:
-        model = AutoModelForCausalLM.from_pretrained(hparams.model_name)
-        tokenizer = AutoTokenizer.from_pretrained(hparams.model_name)
-    except (OSError, ValueError) as error:
+    model, tokenizer = load_base_model(hparams, resolve_device(hparams.device))
+    model.eval()
+    if options.out and hasattr(model, "peft_config"):
         raise ConfigError(
-            f"model_name: {hparams.model_name!r} cannot be loaded: {error}"
-        ) from error
-    model = model.to(resolve_device(hparams.device)).eval()
+            f"--out: {hparams.model_name} is a model with a PEFT adapter, of which only the "
+            "adapter would be saved, without the edits; merge it into the base model first "
+            "(merge_and_unload), or edit from Python"
+        )
     editor = build_editor(hparams, model, tokenizer)
+
+    chat = hparams.use_chat_template
 
     @torch.no_grad()
     def answer(request: EditRequest) -> str:
-        inputs = tokenizer(request.prompt, return_tensors="pt").to(model.device)
+        prompt = in_chat(tokenizer, [request.prompt])[0] if chat else request.prompt
+        inputs = tokenizer(prompt, return_tensors="pt", add_special_tokens=not chat)
+        # Some tokenizers say more than some models take.
+        known = {key: inputs[key].to(model.device) for key in ("input_ids", "attention_mask")}
         length = len(tokenizer(" " + request.target_new)["input_ids"])
         ids = model.generate(
-            **inputs, max_new_tokens=length, do_sample=False, pad_token_id=tokenizer.eos_token_id
+            **known, max_new_tokens=length, do_sample=False, pad_token_id=tokenizer.eos_token_id
         )
         return tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :]).strip()
 
     # Everything is checked before anything runs, so that a bad edit is named, not stumbled over.
-    encode(tokenizer, [(r.prompt, r.target_new) for r in requests], context_length(model))
+    pairs = [(request.prompt, request.target_new) for request in requests]
+    encode(tokenizer, pairs, context_length(model), chat=chat)
     shown = requests[:10]
     before = [answer(request) for request in shown]
     editor.edit(requests)

@@ -1,17 +1,23 @@
-"""``dafnet train``: meta-train a DAFNet."""
+"""``dafnet train``: meta-train a DAFNet or a KnowledgeEditor."""
 
 from __future__ import annotations
 
 import argparse
 import shlex
 import sys
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dafnet_plugin.cases import EditCase
 
 HELP = "Meta-train DAFNet or KE from a YAML file; Ctrl-C stops, --resume goes on."
 EXAMPLE = """example:
   dafnet world --out .cache/tiny-world
   dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml
   dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml --resume
+  dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml --train cases.jsonl path/to/dafset
   dafnet train hparams/TRAINING/KE/tiny-gpt2.yaml
 """
 
@@ -19,8 +25,8 @@ EXAMPLE = """example:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
     parser.add_argument("hparams", help="hparams/TRAINING/<METHOD>/<model>.yaml")
-    parser.add_argument("--train", nargs="+", metavar="FILE", help="instead of train_path")
-    parser.add_argument("--val", nargs="+", metavar="FILE", help="instead of val_path")
+    parser.add_argument("--train", nargs="+", metavar="PATH", help="instead of train_path")
+    parser.add_argument("--val", nargs="+", metavar="PATH", help="instead of val_path")
     parser.add_argument("--model", metavar="DIR", help="instead of model_name")
     parser.add_argument("--out", metavar="DIR", help="instead of results_dir")
     parser.add_argument("--device", help="instead of device")
@@ -29,7 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train and say where the checkpoint is."""
-    from dafnet_plugin.cases import read_cases
     from dafnet_plugin.errors import ConfigError
     from dafnet_plugin.methods import hparams_class
     from dafnet_plugin.methods.trainers import trainer_class
@@ -52,8 +57,9 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"{options.hparams}: train_path: null; a case file is needed (or --train)"
         )
-    train = {path: read_cases(path) for path in _paths(config.train_path)}
-    val = [case for path in _paths(config.val_path) for case in read_cases(path)]
+    train = read_sources(_paths(config.train_path), "train")
+    validation = read_sources(_paths(config.val_path), "eval")
+    val = [case for cases in validation.values() for case in cases]
     trainer = trainer_kind(config, train, val or None, resume=options.resume)
     try:
         checkpoint = trainer.run()
@@ -67,6 +73,28 @@ def run(options: argparse.Namespace) -> int:
         return 130
     print(f"{trainer.directory}: best of {checkpoint.training['iteration']} iterations")
     return 0
+
+
+def read_sources(paths: Sequence[str], split: str) -> dict[str, Sequence[EditCase]]:
+    """Edit cases by source: case files, and the files of DAFSets, which are folders.
+
+    Args:
+        split: of DAFSets, ``"train"`` or ``"eval"``.
+
+    Raises:
+        DataError: a file is missing or malformed.
+    """
+    from dafnet_plugin.cases import read_cases
+    from dafnet_plugin.data.dafset import DAFSetDataset
+
+    sources: dict[str, Sequence[EditCase]] = {}
+    for path in paths:
+        if Path(path).is_dir():
+            parts = DAFSetDataset(path, split).sources
+            sources |= {f"{path}/{name}": cases for name, cases in parts.items()}
+        else:
+            sources[path] = read_cases(path)
+    return sources
 
 
 def _paths(value: list[str] | str | None) -> list[str]:

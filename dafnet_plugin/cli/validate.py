@@ -3,79 +3,102 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import glob
 import sys
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dafnet_plugin.registered import RegisteredConfig
+    from dafnet_plugin.architectures.check import Findings
 
-HELP = "Check hyper-parameter files and say everything that is wrong with them."
+HELP = "Check hyper-parameter files, and that they fit the model they name; needs no weights."
 EXAMPLE = """example:
-  dafnet validate hparams/DAFNET/tiny-gpt2.yaml
+  dafnet validate
+  dafnet validate hparams/DAFNET/gpt2-xl.yaml 'hparams/**/qwen*.yaml'
   dafnet validate hparams
 """
+EVERYTHING = "hparams"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
-    parser.add_argument("paths", nargs="+", help="YAML files, or folders of them")
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help=f"YAML files, folders of them, or patterns; without any: {EVERYTHING}",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Check each file of this package's methods; status 1 if any is wrong."""
-    from dafnet_plugin.errors import ConfigError
+    from dafnet_plugin.architectures.check import Skeletons, check
+    from dafnet_plugin.cli.hparams_files import read_hparams
+    from dafnet_plugin.errors import ConfigError, ModelError
     from dafnet_plugin.methods import own_methods
 
-    files: list[Path] = []
-    for name in map(Path, options.paths):
-        # Only the files of these methods have a schema here; a folder may hold those of others.
-        files += (
-            sorted(p for p in name.rglob("*.yaml") if own_methods() & set(p.parts))
-            if name.is_dir()
-            else [name]
-        )
-    if not files:
-        raise ConfigError(f"no file of {_names()} in {', '.join(options.paths)}")
+    if not options.paths and not Path(EVERYTHING).is_dir():
+        raise ConfigError(f"no folder {EVERYTHING} in this directory; name files or folders")
+    skeletons = Skeletons()
     wrong = 0
-    for file in files:
+    for file in files_of(options.paths or [EVERYTHING], own_methods()):
         try:
-            _kind(file).read(file)
+            hparams = read_hparams(file)
+            skeleton = skeletons.find(hparams.model_name)
+            findings = check(hparams, skeleton, str(file)) if skeleton else None
         except ConfigError as error:
             wrong += 1
             print(error, file=sys.stderr)
+        except ModelError as error:
+            wrong += 1
+            print(f"{file}: model_name: {error}", file=sys.stderr)
         else:
             print(f"{file}: ok")
+            for line in _lines(findings, hparams):
+                print(f"  {line}")
     return 1 if wrong else 0
 
 
-def _kind(file: Path) -> type[RegisteredConfig]:
-    """The class of a file's hyper-parameters, by its ``alg_name``, folder and keys.
+def _lines(findings: Findings | None, hparams: Any) -> list[str]:
+    from dafnet_plugin.architectures.plan import readable, readable_count
+
+    if findings is None:
+        return [
+            f"schema only: {hparams.model_name!r} is neither a directory with a config.json, nor a "
+            "model of the table, nor in a cache, so that its modules could not be looked at"
+        ]
+    found = f"{findings.skeleton.origin}: {len(hparams.edit_modules)} modules"
+    plan = findings.plan
+    if plan is not None:
+        found += (
+            f"; network of {readable_count(plan.network_parameters)} parameters; editing takes "
+            f"{readable(plan.editing(0))} beside the model's {readable(plan.model)}"
+        )
+    return [found, *findings.notes]
+
+
+def files_of(paths: Sequence[str], methods: Collection[str]) -> list[Path]:
+    """The files that paths mean; of folders and patterns those of methods whose schema is known.
+
+    Args:
+        methods: by their names in EasyEdit, which are also those of their folders.
 
     Raises:
-        ConfigError: of a method of which there is only the other kind.
+        ConfigError: they mean none.
     """
     from dafnet_plugin.errors import ConfigError
-    from dafnet_plugin.methods import hparams_class, own_methods
-    from dafnet_plugin.schema import read_values
 
-    values = read_values(file)
-    found = {str(values.get("alg_name")), *file.parts} & own_methods()
-    alg_name = found.pop() if len(found) == 1 else "DAFNET"
-    editing, training = hparams_class(alg_name), hparams_class(alg_name, training=True)
-    if training is None:
-        if "TRAINING" in file.parts:
-            raise ConfigError(f"{file}: {alg_name} is not meta-trained")
-        return editing  # type: ignore[return-value]
-    only_training = {item.name for item in dataclasses.fields(training)} - {
-        item.name
-        for item in dataclasses.fields(editing)  # type: ignore[arg-type]
-    }
-    return training if "TRAINING" in file.parts or set(values) & only_training else editing  # type: ignore[return-value]
-
-
-def _names() -> str:
-    from dafnet_plugin.methods import own_methods
-
-    return ", ".join(sorted(own_methods()))
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            found = sorted(path.rglob("*.yaml"))
+        elif path.is_file() or not glob.has_magic(str(path)):
+            files.append(path)
+            continue
+        else:
+            found = sorted(map(Path, glob.glob(str(path), recursive=True)))
+        files += [f for f in found if f.suffix == ".yaml" and set(methods) & set(f.parts)]
+    if not files:
+        raise ConfigError(f"no file of {', '.join(sorted(methods))} in {', '.join(paths)}")
+    return list(dict.fromkeys(files))

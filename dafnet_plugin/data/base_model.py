@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -144,6 +145,7 @@ def train_base_model(
     config: BaseModelConfig | None = None,
     sizes: Mapping[str, int] | None = None,
     progress: bool = True,
+    others: Iterable[Path] = (),
 ) -> BaseModelReport:
     """Train a base model, or reuse the one in ``directory`` that has the same inputs.
 
@@ -163,6 +165,7 @@ def train_base_model(
         sizes: changes of ``config`` by the names that ``transformers`` has for them in this
             family (``n_inner``, ``intermediate_size``, ...: :data:`SIZES`).
         progress: show a bar with loss, known facts and time left.
+        others: directories; a model there that has the same inputs is copied.
 
     Returns:
         A report; ``reached`` is False when time or steps ran out first (a warning is logged
@@ -186,7 +189,7 @@ def train_base_model(
         "statements": _digest(texts),
         "probes": _digest(questions),
     }
-    cached = _cached_report(directory, recipe)
+    cached = _cached_report(directory, recipe) or _copied(others, directory, recipe)
     if cached is not None:
         logger.info("base model %s is up to date", directory)
         return cached
@@ -265,6 +268,21 @@ def _cached_report(directory: Path, recipe: dict[str, Any]) -> BaseModelReport |
         logger.warning("%s is ignored: %s", directory / PROVENANCE, error)
         return None
     return report if same and report.reached else None
+
+
+def _copied(
+    others: Iterable[Path], directory: Path, recipe: dict[str, Any]
+) -> BaseModelReport | None:
+    """Copy the first model that was made by the same recipe; the report of the copy."""
+    for other in others:
+        if _cached_report(other, recipe) is not None:
+            # The provenance last, so that a directory that has it is a complete one.
+            (directory / PROVENANCE).unlink(missing_ok=True)
+            unfinished = shutil.ignore_patterns(PROVENANCE)
+            shutil.copytree(other, directory, ignore=unfinished, dirs_exist_ok=True)
+            write_json(directory / PROVENANCE, read_json(other / PROVENANCE))
+            return _cached_report(directory, recipe)
+    return None
 
 
 def _versions() -> dict[str, Any]:

@@ -84,6 +84,7 @@ class DAFNetExecutor:
             editor = editor.fork(weak(model))
             self._held[model] = _Held(held.source, held.stamp, editor)
         editor.tokenizer, editor.batch_size = tok, hparams.signal_batch_size
+        editor.use_chat_template = hparams.use_chat_template
         if editor.consolidation is not None:
             config = consolidation_config(hparams)
             editor.consolidation = replace(editor.consolidation, config=config)

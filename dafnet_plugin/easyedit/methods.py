@@ -17,7 +17,10 @@ from dafnet_plugin.methods import Method
 from dafnet_plugin.methods.base import MethodEditor
 from dafnet_plugin.registered import RegisteredConfig
 
-PASSING = ("device", "batch_size", "max_length", "signal_batch_size", "model_name", "fp16")
+PASSING = (
+    *("device", "model_name", "model_parallel", "fp16", "dtype"),
+    *("batch_size", "max_length", "signal_batch_size"),
+)
 """Settings that do not decide what an editor does."""
 
 

@@ -10,7 +10,7 @@ from dafnet_plugin.easyedit.datasets import register_datasets
 from dafnet_plugin.easyedit.executor import DAFNetExecutor
 from dafnet_plugin.easyedit.methods import MethodExecutor
 from dafnet_plugin.easyedit.trainer import DAFNetAlgorithm
-from dafnet_plugin.methods import METHODS
+from dafnet_plugin.methods import METHODS, own_methods
 
 ALG_NAME = "DAFNET"
 
@@ -48,6 +48,6 @@ def _make_batchable(batch_editor: Any) -> None:
 
     @functools.wraps(original)
     def is_batchable_method(alg_name: str) -> bool:
-        return alg_name == ALG_NAME or alg_name in METHODS or bool(original(alg_name))
+        return alg_name in own_methods() or bool(original(alg_name))
 
     batch_editor.is_batchable_method = staticmethod(is_batchable_method)

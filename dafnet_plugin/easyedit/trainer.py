@@ -48,6 +48,11 @@ class DAFNetAlgorithm(nn.Module):
         super().__init__()
         self.model, self.config, self.model_constructor = model, config, model_constructor
         self.modules_to_edit: list[EditModule] = find_edit_modules(model, config.edit_modules)
+        if config.use_chat_template:
+            raise ConfigError(
+                "use_chat_template: true; allowed: false with EasyEdit's EditTrainer, whose data "
+                "sets tokenise by themselves; `dafnet train` trains inside the template"
+            )
         without = [m.name for m in self.modules_to_edit if m.bias is None]
         if config.edit_bias and without:
             raise ConfigError(f"edit_bias: true; no bias in {', '.join(without)}")
@@ -107,9 +112,9 @@ class DAFNetAlgorithm(nn.Module):
         for edit_module, update in zip(self.modules_to_edit, state.updates, strict=True):
             weight, bias = edit_module.weight, edit_module.bias
             change = edit_module.stored(update.weight).to(weight.dtype)
-            changed[f"{edit_module.name}.weight"] = weight.detach() + change
+            changed[f"{edit_module.path}.weight"] = weight.detach() + change
             if update.bias is not None and bias is not None:
-                changed[f"{edit_module.name}.bias"] = bias.detach() + update.bias.to(bias.dtype)
+                changed[f"{edit_module.path}.bias"] = bias.detach() + update.bias.to(bias.dtype)
         norms = [float(update.weight.detach().norm()) for update in state.updates]
         return EditedModel(self.model, changed), {"update/norm": sum(norms) / len(norms)}
 

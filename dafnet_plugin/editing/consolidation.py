@@ -27,6 +27,8 @@ from dafnet_plugin.editing.statistics import key_moments
 from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.tokens import Encoded, TokenBatch, collate
 
+GROWTH, SHRINKAGE = 1.2, 0.25
+"""What bounds the size of the next step: the last one times this, if it was kept, or if not."""
 REPLAYED = 256
 """Texts to be preserved that a step looks at, at least, however few edits there are."""
 BATCH_TOKENS = 4096
@@ -43,14 +45,15 @@ class ConsolidationConfig:
         steps: of each time.
         texts: edits, and texts to be preserved, that one step looks at, at most; of the latter
             there are as many as of the former, but at least ``REPLAYED``.
-        rate: largest size of a step; a step that raises the loss is taken back, and the next
-            one is a quarter of it at most.
+        rate: largest size of a step; a step that raises the loss is taken back.
         momentum: share of a step that the next one repeats.
         made_up: share of those texts in whose prompts tokens are exchanged, so that they ask about
             subjects that nobody has heard of; what the unedited model says there is to stay, too.
         exchanged: share of the prompt's tokens that is exchanged then.
         locality: weight of the preserved text (KL, nats) beside the edits (NLL, nats).
         damping: share of its mean diagonal that is added to the second moment of the keys.
+        room: how many times as much the next edits count in least squares as those gone over,
+            see :func:`dafnet_plugin.editing.fusion.loosen`.
         autocast: run a model whose weights are float32 in bfloat16 meanwhile.
     """
 
@@ -64,6 +67,7 @@ class ConsolidationConfig:
     exchanged: float = 0.3
     locality: float = 1.0
     damping: float = 0.01
+    room: float = 6.0
     autocast: bool = True
 
 
@@ -176,8 +180,9 @@ def consolidate(
             loss, found = math.inf, gradients
         if loss < lowest:
             best, lowest, gradients, momentum = tried, loss, found, steps
+            rate = min(config.rate, GROWTH * size)
         else:
-            rate, momentum = size / 4, [torch.zeros_like(change) for change in changes]
+            rate, momentum = SHRINKAGE * size, [torch.zeros_like(change) for change in changes]
     return best
 
 

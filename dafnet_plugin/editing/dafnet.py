@@ -85,6 +85,24 @@ class DAFNet(nn.Module):
                 self.register_buffer(f"key_moment_{number}", torch.eye(d_in))
             self._whiteners: dict[int, tuple[Tensor, int, Tensor]] = {}
 
+    def place(self, devices: Sequence[torch.device]) -> DAFNet:
+        """Put everything beside the modules it is for, which may be on several devices.
+
+        Args:
+            devices: one a module. A network that several modules share goes to the first one's,
+                and so do the learning rates.
+        """
+        for name, network in self.networks.items():
+            first = next(n for n, shape in enumerate(self.shapes) if _key(shape) == name)
+            network.to(devices[first])
+        self.edit_lrs = _moved(self.edit_lrs, devices[0])
+        if self.fusion.kind == "least_squares":
+            self.log_ridge = _moved(self.log_ridge, devices[0])
+            for number, device in enumerate(devices):
+                name = f"key_moment_{number}"
+                setattr(self, name, getattr(self, name).to(device))
+        return self
+
     # -- what is fixed before training --------------------------------------------------------
 
     @torch.no_grad()
@@ -93,7 +111,8 @@ class DAFNet(nn.Module):
         for number, signal in enumerate(signals):
             normaliser = self.network_of(number).normaliser
             if isinstance(normaliser, Standardiser):
-                normaliser.observe(torch.cat([signal.x, signal.delta], 1))
+                rows = torch.cat([signal.x, signal.delta], 1)
+                normaliser.observe(rows.to(normaliser.mean.device))
 
     @torch.no_grad()
     def preserve(self, key_moments: Sequence[Tensor]) -> None:
@@ -115,6 +134,11 @@ class DAFNet(nn.Module):
             known = (moment, moment._version, whitener(moment, self.fusion.preserve_shrinkage))
             self._whiteners[number] = known
         return known[2]
+
+    def prior(self, number: int) -> Tensor:
+        """[d_in, d_in]: covariance of least squares before the first edit."""
+        root = self.whitener(number)
+        return (root @ root.T) / self.log_ridge[number].exp().to(root.device)
 
     def network_of(self, number: int) -> AuxiliaryNetwork:
         """The network that handles module ``number``."""
@@ -143,13 +167,16 @@ class DAFNet(nn.Module):
         networks: list[NetworkState] = []
         updates: list[FusionState] = []
         for number, signal in enumerate(signals):
-            out = self.network_of(number)(
-                torch.cat([signal.x, signal.delta], dim=1),
-                signal.tokens_per_edit,
+            network = self.network_of(number)
+            there = next(network.parameters()).device
+            out = network(
+                torch.cat([signal.x, signal.delta], dim=1).to(there),
+                signal.tokens_per_edit.to(there),
                 self.module_indices[number],
                 past.networks[number] if past else None,
             )
             networks.append(out.state)
+            out = out.to(signal.x.device)  # where the module is
             updates.append(self._fuse(number, signal, out, past.updates[number] if past else None))
         edits = signals[0].tokens_per_edit.shape[0] + (past.edits if past else 0)
         return SequenceState(edits, tuple(networks), tuple(updates))
@@ -172,7 +199,8 @@ class DAFNet(nn.Module):
         else:
             scale, keep = torch.ones_like(out.update_scale), torch.ones_like(out.past_update_scale)
         weight, bias = outer_product_update(out, scale)
-        weight, bias = self.edit_lrs[number] * weight, self.edit_lrs[number] * bias
+        edit_lr = self.edit_lrs[number].to(weight.device)
+        weight, bias = edit_lr * weight, edit_lr * bias
         if past is not None:
             weight = keep * past.weight + weight
             bias = keep * past.bias + bias if past.bias is not None else bias
@@ -181,17 +209,25 @@ class DAFNet(nn.Module):
     def _least_squares(
         self, number: int, signal: Signal, out: NetworkOutput, past: FusionState | None
     ) -> FusionState:
-        changes = proposed_changes(out, self.edit_lrs[number])
-        ridge = self.log_ridge[number].exp()
-        root = self.whitener(number)
+        device = signal.x.device
+        changes = proposed_changes(out, self.edit_lrs[number].to(device))
+        ridge = self.log_ridge[number].to(device).exp()
+        root = self.whitener(number).to(device)
         if torch.is_grad_enabled():
             # Meta-training: all edits at once, differentiable; there is no past to extend.
             assert past is None
             return FusionState(root @ solve(signal.x @ root, changes, ridge), None, None)
         if past is None:
-            covariance = (root @ root.T) / ridge
-            past = FusionState(root.new_zeros(self.shapes[number]), None, covariance)
+            prior = self.prior(number).to(device)
+            past = FusionState(root.new_zeros(self.shapes[number]), None, prior)
         return extend(past, signal.x, changes, self.fusion.chunk)
+
+
+def _moved(parameter: Tensor, device: torch.device) -> nn.Parameter:
+    assert isinstance(parameter, nn.Parameter)
+    if parameter.device == device:
+        return parameter  # the same object: an optimiser may know it
+    return nn.Parameter(parameter.detach().to(device), parameter.requires_grad)
 
 
 def _key(shape: tuple[int, int]) -> str:

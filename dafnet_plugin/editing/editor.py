@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from dafnet_plugin.cases import EditRequest
 from dafnet_plugin.editing.consolidation import Consolidation, consolidate
 from dafnet_plugin.editing.dafnet import DAFNet, SequenceState
-from dafnet_plugin.editing.modules import EditModule, find_edit_modules, swapped_weights
+from dafnet_plugin.editing.fusion import loosen
+from dafnet_plugin.editing.modules import (
+    EditModule,
+    check_in_memory,
+    find_edit_modules,
+    swapped_weights,
+)
 from dafnet_plugin.editing.signals import Signal, capture
 from dafnet_plugin.errors import CheckpointError, ConfigError, ModelError, NumericalError
 from dafnet_plugin.tokens import Encoded, context_length, encode, pad_id_of
@@ -72,9 +78,10 @@ class DAFNetEditor:
         edit_modules: names of the modules that DAFNet was trained for, in order.
         batch_size: edits per forward pass when signals are taken.
         consolidation: how to go over a growing sequence again; None for never.
+        use_chat_template: edit requests inside the tokenizer's chat template.
 
     Raises:
-        ModelError: a module is missing or not linear.
+        ModelError: a module is missing or not linear, or its weights are not in memory.
         CheckpointError: a module's shape is not the one DAFNet was trained for.
         ConfigError: consolidation of anything but least squares.
         NumericalError: a weight to be edited is not finite.
@@ -89,18 +96,21 @@ class DAFNetEditor:
         *,
         batch_size: int = 8,
         consolidation: Consolidation | None = None,
+        use_chat_template: bool = False,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.modules = find_edit_modules(model, edit_modules)
+        check_in_memory(self.modules)
         check_shapes(self.modules, dafnet)
         if consolidation is not None and dafnet.fusion.kind != "least_squares":
             raise ConfigError(
                 f"fusion.kind: {dafnet.fusion.kind!r}; allowed with consolidation: 'least_squares'"
             )
-        self.dafnet = dafnet.eval().to(self.modules[0].weight.device)
+        self.dafnet = dafnet.eval().place([m.weight.device for m in self.modules])
         self.batch_size = batch_size
         self.consolidation = consolidation
+        self.use_chat_template = use_chat_template
         self.parameter_names, self._parameters = self._edited_parameters()
         self._originals = [parameter.detach().clone() for parameter in self._parameters]
         for name, original in zip(self.parameter_names, self._originals, strict=True):
@@ -169,8 +179,8 @@ class DAFNetEditor:
                 pad_id=pad_id_of(self.tokenizer),
             )
         updates = tuple(
-            replace(update, weight=change)
-            for update, change in zip(state.updates, changes, strict=True)
+            loosen(update, change, self.dafnet.prior(number), consolidation.config.room)
+            for number, (update, change) in enumerate(zip(state.updates, changes, strict=True))
         )
         return replace(snapshot, state=replace(state, updates=updates))
 
@@ -190,6 +200,7 @@ class DAFNetEditor:
             self.tokenizer,
             [(request.prompt, request.target_new) for request in requests],
             context_length(self.model),
+            chat=self.use_chat_template,
         )
 
     # -- going back ---------------------------------------------------------------------------
@@ -224,6 +235,7 @@ class DAFNetEditor:
             names,
             batch_size=self.batch_size,
             consolidation=self.consolidation,
+            use_chat_template=self.use_chat_template,
         )
         twin._originals, twin._now = self._originals, self._now
         return twin
@@ -256,14 +268,14 @@ class DAFNetEditor:
     def _edited_parameters(self) -> tuple[list[str], list[nn.Parameter]]:
         names, parameters = [], []
         for edit_module in self.modules:
-            names.append(f"{edit_module.name}.weight")
+            names.append(f"{edit_module.path}.weight")
             parameters.append(edit_module.weight)
             if self.dafnet.edit_bias:
                 if edit_module.bias is None:
                     raise ConfigError(
                         f"edit_bias is true, but module {edit_module.name!r} has no bias"
                     )
-                names.append(f"{edit_module.name}.bias")
+                names.append(f"{edit_module.path}.bias")
                 parameters.append(edit_module.bias)
         return names, parameters
 

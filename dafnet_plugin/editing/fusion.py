@@ -17,6 +17,9 @@ from torch import Tensor
 
 from dafnet_plugin.network import NetworkOutput
 
+ROUNDING = 1e-6
+"""Of float32, relative to the mean diagonal of a matrix that was updated many times."""
+
 FusionKind = Literal["running_mean", "sum", "least_squares"]
 
 
@@ -50,11 +53,13 @@ class FusionState:
         bias: [d_out] change of the bias, or None when biases are not edited.
         covariance: [d_in, d_in] of ``least_squares``: inverse of preserved plus edited key
             moments; None otherwise.
+        loosened: [d_in, d_in] what new edits are solved with instead since :func:`loosen`.
     """
 
     weight: Tensor
     bias: Tensor | None
     covariance: Tensor | None
+    loosened: Tensor | None = None
 
 
 def outer_product_update(out: NetworkOutput, scale: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,19 +109,50 @@ def extend(state: FusionState, keys: Tensor, changes: Tensor, chunk: int) -> Fus
         keys: [tokens, d_in] module inputs of the new edits.
         changes: [tokens, d_out] proposed changes of the module's output there.
     """
-    weight, covariance = state.weight, state.covariance
+    weight, covariance, loosened = state.weight, state.covariance, state.loosened
     assert covariance is not None  # a least-squares state always has one
     for start in range(0, keys.shape[0], chunk):
         x = keys[start : start + chunk].to(covariance.dtype)  # [t, d_in]
-        spread = x @ covariance  # [t, d_in]
-        factor = torch.linalg.cholesky(
-            spread @ x.T + torch.eye(len(x), dtype=x.dtype, device=x.device)
-        )
-        gain = torch.cholesky_solve(spread, factor).T  # [d_in, t]
+        gain, covariance = _downdate(covariance, x)
+        if loosened is not None:
+            gain, loosened = _downdate(loosened, x)
         weight = weight + gain @ (changes[start : start + chunk].to(x.dtype) - x @ weight)
-        covariance = covariance - gain @ spread
-        covariance = (covariance + covariance.T) / 2  # rounding must not break symmetry
-    return FusionState(weight, state.bias, covariance)
+    return FusionState(weight, state.bias, covariance, loosened)
+
+
+def _downdate(covariance: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Gain [d_in, t] of new keys x [t, d_in], and the covariance that knows them."""
+    spread = x @ covariance  # [t, d_in]
+    factor = torch.linalg.cholesky(spread @ x.T + torch.eye(len(x), dtype=x.dtype, device=x.device))
+    gain = torch.cholesky_solve(spread, factor).T
+    covariance = covariance - gain @ spread
+    return gain, (covariance + covariance.T) / 2  # rounding must not break symmetry
+
+
+def loosen(state: FusionState, weight: Tensor, prior: Tensor, room: float) -> FusionState:
+    """A least-squares state whose weight was improved by other means.
+
+    What the edits so far need is in the weight now, better than their keys can say; insisting on
+    these as before would leave no room for the next edits, which shall hold at once. So until the
+    next time these count ``room`` times as much as the edits before. Preserved keys count as ever.
+
+    Args:
+        weight: [d_in, d_out].
+        prior: [d_in, d_in], covariance before the first edit.
+        room: 1 for none.
+    """
+    assert state.covariance is not None  # a least-squares state always has one
+    information = (1 - 1 / room) * _inverse(prior) + _inverse(state.covariance) / room
+    loosened = _inverse(information).to(state.covariance)
+    return FusionState(weight, state.bias, state.covariance, loosened)
+
+
+def _inverse(matrix: Tensor) -> Tensor:
+    """Of a symmetric positive definite matrix, in float64 on the CPU as not all devices have it."""
+    exact = matrix.cpu().double()
+    # Float32 cannot tell smaller eigenvalues from none, or from negative ones.
+    exact.diagonal().add_(ROUNDING * exact.diagonal().mean())
+    return torch.cholesky_inverse(torch.linalg.cholesky(exact))
 
 
 def whitener(key_moment: Tensor, shrinkage: float) -> Tensor:

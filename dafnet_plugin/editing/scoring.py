@@ -19,7 +19,8 @@ def scored_logits(model: Any, batch: TokenBatch) -> Tensor:
     scored = batch.scored
 
     def keep_scored(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (args[0][scored][None], *args[1:])
+        hidden = args[0]
+        return (hidden[scored.to(hidden.device)][None], *args[1:])
 
     head = model.get_output_embeddings()
     hook = head.register_forward_pre_hook(keep_scored) if head is not None else None
@@ -30,7 +31,8 @@ def scored_logits(model: Any, batch: TokenBatch) -> Tensor:
     finally:
         if hook is not None:
             hook.remove()
-    return (logits[0] if hook is not None else logits[scored]).float()
+    logits = logits[0] if hook is not None else logits[scored.to(logits.device)]
+    return logits.to(scored.device).float()
 
 
 def scored_labels(batch: TokenBatch) -> Tensor:

@@ -10,7 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dafnet_plugin.editing.modules import EditModule, evaluation_mode, frozen, model_device
+from dafnet_plugin.editing.modules import (
+    EditModule,
+    by_position,
+    evaluation_mode,
+    frozen,
+    model_device,
+)
 from dafnet_plugin.editing.scoring import scored_labels, scored_logits
 from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.tokens import Encoded, TokenBatch, collate
@@ -41,6 +47,10 @@ class Signal:
             base, lengths, output_size=total
         )
         return Signal(self.x[rows], self.delta[rows], lengths)
+
+    def to(self, device: torch.device) -> Signal:
+        """The signal on another device."""
+        return Signal(self.x.to(device), self.delta.to(device), self.tokens_per_edit.to(device))
 
 
 def concatenate(signals: Sequence[Signal]) -> Signal:
@@ -106,9 +116,11 @@ def capture_batch(
 
 
 def _rows(edit_module: EditModule, x: Tensor, delta: Tensor, mask: Tensor) -> Signal:
+    x, delta = (by_position(edit_module.name, rows, mask) for rows in (x, delta))
     if not bool(torch.isfinite(delta).all() & torch.isfinite(x).all()):
         raise NumericalError(f"the gradient signal at {edit_module.name} is not finite")
-    kept = (x != 0).any(-1) & (delta != 0).any(-1) & mask.bool()  # [edits, length]
+    # Of a model that is spread over devices, each module has its own.
+    kept = (x != 0).any(-1) & (delta != 0).any(-1) & mask.bool().to(x.device)  # [edits, length]
     return Signal(x[kept], delta[kept], kept.sum(1))
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor, nn
 
-from dafnet_plugin.editing.modules import EditModule, evaluation_mode
+from dafnet_plugin.editing.modules import EditModule, by_position, evaluation_mode
 from dafnet_plugin.editing.scoring import scored_logits
 from dafnet_plugin.tokens import TokenBatch
 
@@ -33,7 +33,8 @@ def key_moments(
 
     def counter(number: int) -> object:
         def count(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            x = inputs[0][mask[0].to(inputs[0].device)].float()  # [tokens, d_in]
+            read = by_position(modules[number].name, inputs[0], mask[0])
+            x = read[mask[0].to(read.device)].float()  # [tokens, d_in]
             sums[number].addmm_(x.T, x)
 
         return count

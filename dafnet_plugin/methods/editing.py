@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_plugin.cases import EditRequest, read_request
-from dafnet_plugin.editing.modules import model_device
+from dafnet_plugin.editing.modules import check_devices
 from dafnet_plugin.errors import ModelError, NumericalError
 from dafnet_plugin.methods.base import Undo
 from dafnet_plugin.methods.hparams import NeuronHparams
@@ -18,7 +18,8 @@ from dafnet_plugin.methods.memory import Sentences, draw_sentences
 from dafnet_plugin.methods.neurons import (
     Neurons,
     added_to,
-    check_feed_forwards,
+    device_of,
+    find_feed_forwards,
     model_width,
     no_neurons,
     set_neurons,
@@ -53,23 +54,24 @@ class NeuronEditor(Generic[P]):
         tokenizer: its tokenizer.
 
     Raises:
-        ModelError: a module is missing or not a feed-forward module, or the model carries neurons
-            that another editor has added.
+        ModelError: a module is missing, not a feed-forward module or not in memory, or the model
+            carries neurons that another editor has added.
         DataError: ``memory_path`` cannot be read.
     """
 
     def __init__(self, hparams: P, model: nn.Module, tokenizer: Any) -> None:
         self.hparams, self.model, self.tokenizer = hparams, model, tokenizer
         self.names = tuple(hparams.edit_modules)
-        check_feed_forwards(model, self.names)
-        if any(added_to(model, name) for name in self.names):
+        self.paths = tuple(find_feed_forwards(model, self.names))
+        if any(added_to(model, path) for path in self.paths):
             raise ModelError(
                 f"{', '.join(self.names)}: the model carries neurons that another editor added; "
                 "undo its edits, or load the model anew"
             )
-        self._none = Snapshot(
-            tuple(no_neurons(model_width(model), model_device(model)) for _ in self.names)
-        )
+        devices = [device_of(model.get_submodule(path)) for path in self.paths]
+        check_devices(dict(zip(self.names, devices, strict=True)))
+        width = model_width(model)
+        self._none = Snapshot(tuple(no_neurons(width, device) for device in devices))
         self._now = self._none
         self.sentences: Sentences = draw_sentences(hparams, model, tokenizer)
 
@@ -122,7 +124,8 @@ class NeuronEditor(Generic[P]):
 
     def encoded(self, texts: Sequence[tuple[str, str]]) -> list[Encoded]:
         """Prompts and targets as tokens."""
-        return encode(self.tokenizer, texts, context_length(self.model))
+        chat = self.hparams.use_chat_template
+        return encode(self.tokenizer, texts, context_length(self.model), chat=chat)
 
     def pack(self, memory: Sequence[Any]) -> tuple[dict[str, Tensor], list[Any]]:
         """What is remembered as tensors by name and plain data, to be saved."""
@@ -144,8 +147,8 @@ class NeuronEditor(Generic[P]):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Give the model the edits of a snapshot, bit for bit as they were."""
-        for name, neurons in zip(self.names, snapshot.neurons, strict=True):
-            set_neurons(self.model, name, neurons, self.hparams.activation)
+        for path, neurons in zip(self.paths, snapshot.neurons, strict=True):
+            set_neurons(self.model, path, neurons, self.hparams.activation)
         self._now = snapshot
 
     def reset(self) -> None:
@@ -165,7 +168,7 @@ class NeuronEditor(Generic[P]):
         Raises:
             ModelError: the neurons are not those that this editor has added.
         """
-        found = [added_to(self.model, name) for name in self.names]
+        found = [added_to(self.model, path) for path in self.paths]
         if all(
             (holder is None and not len(neurons))
             or (holder is not None and neurons.equal(holder.neurons.detached()))

@@ -21,6 +21,11 @@ class MethodHparams(RegisteredConfig):
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps`` or a CUDA index.
         batch_size: edits per ``batch_edit`` chunk.
         max_length: tokens that EasyEdit's evaluation truncates at.
+        model_parallel: spread the model over all devices of this machine (``device_map="auto"``).
+        fp16: load the model in float16, as in EasyEdit.
+        dtype: load the model in this precision; None leaves it to ``fp16``, else float32.
+        use_chat_template: edit and ask inside the tokenizer's chat template; what is remembered
+            stays plain text.
     """
 
     model_name: Any
@@ -31,6 +36,8 @@ class MethodHparams(RegisteredConfig):
     max_length: int = 40
     model_parallel: bool = False
     fp16: bool = False
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    use_chat_template: bool = False
 
     def problems(self) -> list[str]:
         """See :meth:`YamlConfig.problems`."""
@@ -39,6 +46,8 @@ class MethodHparams(RegisteredConfig):
             found.append("edit_modules: []; at least one module name is needed")
         if not isinstance(self.model_name, (str, tuple)):
             found.append(f"model_name: {self.model_name!r}; allowed: a directory or a hub name")
+        if self.fp16 and self.dtype not in (None, "float16"):
+            found.append(f"dtype: {self.dtype!r}; allowed: 'float16' or null, with fp16: true")
         return found + not_positive(self, ["batch_size", "max_length"], "")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dafnet_plugin.editing.modules import evaluation_mode, model_device
+from dafnet_plugin.editing.modules import by_position, evaluation_mode, model_device
 from dafnet_plugin.editing.scoring import scored_logits
 from dafnet_plugin.methods.hparams import NeuronHparams
 from dafnet_plugin.methods.neurons import queries_of
@@ -65,14 +65,22 @@ def queries(
 ) -> list[Tensor]:
     """What a feed-forward module reads at every token of texts but the last, in float32.
 
+    Args:
+        name: of the module, in ``model.named_modules()``.
+
     Returns:
-        [tokens - 1, d] for each text.
+        [tokens - 1, d] for each text, on the module's device.
+
+    Raises:
+        ModelError: the module is not run at every position.
     """
     found: list[Tensor] = []
     pad_id, device = pad_id_of(tokenizer), model_device(model)
     for start in range(0, len(texts), batch_size):
         some = texts[start : start + batch_size]
+        batch = collate(some, pad_id).to(device)
         with evaluation_mode(model), queries_of(model, name) as read:
-            scored_logits(model, collate(some, pad_id).to(device))
-        found += [row[: len(text.ids) - 1].float() for row, text in zip(read[0], some, strict=True)]
+            scored_logits(model, batch)
+        rows = by_position(name, torch.cat(read), batch.attention_mask)
+        found += [row[: len(text.ids) - 1].float() for row, text in zip(rows, some, strict=True)]
     return found

@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dafnet_plugin.editing.modules import linear_shape
+from dafnet_plugin.editing.modules import (
+    base_name,
+    find_path,
+    inside_adapter,
+    linear_shape,
+    wrapper_problems,
+)
 from dafnet_plugin.errors import ModelError, did_you_mean
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -68,7 +75,7 @@ class Neurons:
 
 
 def no_neurons(width: int, device: torch.device) -> Neurons:
-    """None yet, of a model of this width."""
+    """None yet, of a model of this width, beside a module on this device."""
     empty = torch.zeros(0, width, device=device)
     return Neurons(empty, torch.zeros(0, device=device), empty.clone())
 
@@ -106,14 +113,20 @@ class AddedNeurons(nn.Module):
         for name, tensor in zip(("keys", "biases", "values"), neurons.tensors):
             setattr(self, name, nn.Parameter(tensor.detach().clone()))
 
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        """[..., d] to [..., d]."""
-        output: Tensor = self.original(hidden_states)
-        return output + self.neurons.output(hidden_states, self.activation).to(output.dtype)
+    def forward(self, hidden_states: Tensor, *rest: Any, **named: Any) -> Tensor:
+        """[..., d] to [..., d]; some models (BLOOM) give their feed-forward modules more."""
+        output: Tensor = self.original(hidden_states, *rest, **named)
+        return output + self.neurons.output(hidden_states, self.activation).to(output)
 
 
-def check_feed_forwards(model: nn.Module, names: Sequence[str]) -> None:
-    """Check that modules can have neurons beside them.
+def find_feed_forwards(model: nn.Module, names: Sequence[str]) -> list[str]:
+    """Look the named feed-forward modules up in a model, which may be one that PEFT wraps.
+
+    Args:
+        names: as in the base model, or as in ``model.named_modules()``.
+
+    Returns:
+        their names in ``model.named_modules()``.
 
     Raises:
         ModelError: one message for every name that is missing (with the nearest match) or is not
@@ -122,29 +135,45 @@ def check_feed_forwards(model: nn.Module, names: Sequence[str]) -> None:
     """
     known = dict(model.named_modules())
     possible = [name for name, module in known.items() if _is_feed_forward(module, model)]
-    problems = [
-        f"{name!r} does not exist{did_you_mean(name, possible)}"
-        if name not in known
-        else f"{name!r} ({type(known[name]).__name__}) is not a feed-forward module"
-        for name in names
-        if name not in possible and not isinstance(known.get(name), AddedNeurons)
-    ]
-    if len(set(names)) != len(names):
+    problems, found = wrapper_problems(model), []
+    for name in names:
+        path = find_path(known, name)
+        if path is None:
+            near = did_you_mean(name, list(map(base_name, possible)))
+            problems.append(f"{name!r} does not exist{near}")
+        elif path not in possible and not isinstance(known[path], AddedNeurons):
+            kind = type(known[path]).__name__
+            problems.append(f"{name!r} ({kind}) is not a feed-forward module")
+        else:
+            found.append(path)
+    if len(set(found)) != len(found):
         problems.append("a module is named twice")
     if problems:
+        some = ", ".join(map(base_name, possible[-2:])) or "none"
         raise ModelError(
             f"edit_modules do not fit {type(model).__name__}: {'; '.join(problems)}. Feed-forward "
-            f"modules of this model are, for example: {', '.join(possible[-2:]) or 'none'}"
+            f"modules of this model are, for example: {some}"
         )
+    return found
 
 
 def _is_feed_forward(module: nn.Module, model: nn.Module) -> bool:
     width = model_width(model)
-    shapes = [shape for child in module.children() if (shape := linear_shape(child)) is not None]
+    children = [inside_adapter(child)[0] for child in module.children()]
+    shapes = [shape for child in children if (shape := linear_shape(child)) is not None]
+    # A whole block may have these matrices as its own (OPT), beside its attention.
+    others = [child for child in children if linear_shape(child) is None]
+    if any(linear_shape(inner) is not None for child in others for inner in child.modules()):
+        return False
     # Attention writes what it reads, too, but nothing of another width in between.
     inner = {size for shape in shapes for size in shape} - {width}
     reads = any(shape[0] == width and shape[1] in inner for shape in shapes)
     return reads and any(shape[1] == width and shape[0] in inner for shape in shapes)
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a feed-forward module's weights are; neurons go beside them."""
+    return next(module.parameters()).device
 
 
 def model_width(model: nn.Module) -> int:
@@ -201,7 +230,7 @@ def tried(model: nn.Module, tries: Mapping[str, tuple[Neurons, str]]) -> Iterato
 
 def _adder(neurons: Neurons, activation: str) -> Callable[..., Tensor]:
     def add(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return output + neurons.output(inputs[0], activation).to(output.dtype)
+        return output + neurons.output(inputs[0], activation).to(output)
 
     return add
 

@@ -65,16 +65,16 @@ def load_edits(editor: NeuronEditor[Any], directory: str | os.PathLike[str]) -> 
     ]
     if differing:
         raise CheckpointError(f"{directory}: edits of another kind: {'; '.join(differing)}")
-    device = editor.snapshot().neurons[0].keys.device
-    tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
+    devices = [neurons.keys.device for neurons in editor.snapshot().neurons]
+    memory = {name: tensor.to(devices[0]) for name, tensor in _memory(tensors).items()}
     try:
         snapshot = Snapshot(
             tuple(
-                Neurons(*(tensors[f"{number}.{part}"] for part in PARTS))
-                for number in range(len(editor.names))
+                Neurons(*(tensors[f"{number}.{part}"].to(device) for part in PARTS))
+                for number, device in enumerate(devices)
             ),
             tuple(EditRequest(**item) for item in config["requests"]),
-            editor.unpack(_memory(tensors), config["memory"]),
+            editor.unpack(memory, config["memory"]),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, DataError) as error:
         raise CheckpointError(f"{directory}: damaged edits: {error}") from error
@@ -90,8 +90,8 @@ def _memory(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _digest(editor: NeuronEditor[Any]) -> str:
     """Tells whether the modules that neurons stand beside are those they were made for."""
     digest = hashlib.sha256()
-    for name in editor.names:
-        module = editor.model.get_submodule(name)
+    for path in editor.paths:
+        module = editor.model.get_submodule(path)
         original = module.original if isinstance(module, AddedNeurons) else module
         for parameter in original.parameters():
             values = parameter.detach().cpu().contiguous().flatten()

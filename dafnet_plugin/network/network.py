@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,18 @@ class NetworkOutput:
     past_update_scale: Tensor
     representations: tuple[Tensor, ...]
     state: NetworkState
+
+    def to(self, device: torch.device) -> NetworkOutput:
+        """What becomes the update, on another device; representations and state stay."""
+        return replace(
+            self,
+            normalised=self.normalised.to(device),
+            x=self.x.to(device),
+            delta=self.delta.to(device),
+            segment=self.segment.to(device),
+            update_scale=self.update_scale.to(device),
+            past_update_scale=self.past_update_scale.to(device),
+        )
 
 
 class AuxiliaryNetwork(nn.Module):

@@ -79,12 +79,14 @@ def build_bank(
     modules: Sequence[EditModule],
     *,
     batch_size: int,
+    chat: bool = False,
     progress: Callable[[int], object] = lambda done: None,
 ) -> CaseBank:
     """Tokenise cases and take their gradient signals.
 
     Args:
         batch_size: edits per forward pass.
+        chat: requests and probes are put into the tokenizer's chat template.
         progress: called with the number of cases done since the last call.
 
     Raises:
@@ -95,12 +97,16 @@ def build_bank(
     limit = context_length(model)
 
     def probes(of: Callable[[EditCase], Sequence[Probe]]) -> list[list[Encoded]]:
-        flat = encode(tokenizer, [(p.prompt, p.answer) for c in cases for p in of(c)], limit)
+        pairs = [(p.prompt, p.answer) for c in cases for p in of(c)]
+        flat = encode(tokenizer, pairs, limit, chat=chat)
         rest = iter(flat)
         return [[next(rest) for _ in of(case)] for case in cases]
 
     requests = encode(
-        tokenizer, [(case.request.prompt, case.request.target_new) for case in cases], limit
+        tokenizer,
+        [(case.request.prompt, case.request.target_new) for case in cases],
+        limit,
+        chat=chat,
     )
     pad_id = pad_id_of(tokenizer)
     parts = []

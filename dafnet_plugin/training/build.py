@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from dafnet_plugin.artifacts.checkpoint import (
@@ -87,6 +86,7 @@ def build_editor(hparams: DAFNetHparams, model: nn.Module, tokenizer: Any) -> DA
         checkpoint.edit_modules,
         batch_size=hparams.signal_batch_size,
         consolidation=consolidation,
+        use_chat_template=hparams.use_chat_template,
     )
 
 
@@ -167,30 +167,3 @@ def _check_given(hparams: DAFNetHparams, dafnet: DAFNet, path: Path) -> None:
         problems.append(f"edit_bias: {hparams.edit_bias}; trained with {dafnet.edit_bias}")
     if problems:
         raise ConfigError(f"{path}: the checkpoint is of another kind: " + "; ".join(problems))
-
-
-def load_model(hparams: DAFNetTrainingHparams, device: torch.device) -> tuple[Any, Any]:
-    """Load base model and tokenizer by the transformers classes the hyper-parameters name.
-
-    Raises:
-        ConfigError: a class that transformers does not have, or a model that cannot be loaded.
-    """
-    import transformers
-
-    if isinstance(hparams.model_name, tuple):
-        model, tokenizer = hparams.model_name
-        return model.to(device), tokenizer
-    for key in ("model_class", "tokenizer_class"):
-        if not hasattr(transformers, getattr(hparams, key)):
-            raise ConfigError(f"{key}: transformers has no class {getattr(hparams, key)!r}")
-    try:
-        model_class = getattr(transformers, hparams.model_class)
-        model = model_class.from_pretrained(hparams.model_name)
-        tokenizer = getattr(transformers, hparams.tokenizer_class).from_pretrained(
-            hparams.tokenizer_name or hparams.model_name
-        )
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"model_name: {hparams.model_name!r} cannot be loaded: {error}"
-        ) from error
-    return model.to(device), tokenizer

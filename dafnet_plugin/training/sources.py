@@ -15,12 +15,13 @@ def cases_of(data: Any) -> dict[str, list[EditCase]]:
 
     Args:
         data: edit cases; an EasyEdit data set (``prompt, target_new, ground_truth,
-            rephrase_prompt, locality_prompt, locality_ground_truth``); or a mapping of source
-            names to either.
+            rephrase_prompt, locality_prompt, locality_ground_truth``); a mapping of source
+            names to either; or a data set that has such a mapping as ``sources``.
 
     Raises:
         DataError: an item is neither, or a source is empty; names source, index and field.
     """
+    data = getattr(data, "sources", data)
     named = data if isinstance(data, Mapping) else {"train": data}
     sources = {}
     for name, items in named.items():

@@ -15,16 +15,17 @@ import torch
 from tqdm import tqdm
 
 from dafnet_plugin.artifacts.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from dafnet_plugin.base_models import load_base_model
 from dafnet_plugin.cases import EditCase
 from dafnet_plugin.devices import resolve_device
-from dafnet_plugin.editing.modules import find_edit_modules
+from dafnet_plugin.editing.modules import check_in_memory, find_edit_modules
 from dafnet_plugin.editing.objective import Question
 from dafnet_plugin.editing.statistics import key_moments
 from dafnet_plugin.errors import DataError, NumericalError
 from dafnet_plugin.hparams import DAFNetTrainingHparams
 from dafnet_plugin.tokens import Encoded, context_length, encode
 from dafnet_plugin.training.bank import CaseBank, build_bank
-from dafnet_plugin.training.build import load_model, new_dafnet
+from dafnet_plugin.training.build import new_dafnet
 from dafnet_plugin.training.interrupt import deferred_interrupt
 from dafnet_plugin.training.reporting import Reporter
 from dafnet_plugin.training.resume import TrainingState, load_state, save_state
@@ -70,11 +71,12 @@ class DAFNetTrainer:
         sources = cases_of(train_set)
         if val_set is None and config.val_share:
             sources, val_set = hold_out(sources, config.val_share, config.seed)
-        self.model, self.tokenizer = load_model(config, self.device)
+        self.model, self.tokenizer = load_base_model(config, self.device)
         self.model.eval()
         self.modules = find_edit_modules(self.model, config.edit_modules)
+        check_in_memory(self.modules)
         torch.manual_seed(config.seed)
-        self.dafnet = self._new_network().to(self.device)
+        self.dafnet = self._new_network()
         self.banks = [self._bank(name, cases) for name, cases in sources.items()]
         self.text = self._preserved([case for cases in sources.values() for case in cases])
         self._fix_statistics()
@@ -179,8 +181,9 @@ class DAFNetTrainer:
     # -- preparation --------------------------------------------------------------------------
 
     def _new_network(self) -> Any:
-        """What is to be trained."""
-        return new_dafnet(self.config, self.modules)
+        """What is to be trained, beside the modules it is for."""
+        places = [edit_module.weight.device for edit_module in self.modules]
+        return new_dafnet(self.config, self.modules).place(places)
 
     def _bank(self, name: str, cases: Sequence[EditCase]) -> CaseBank:
         with tqdm(total=len(cases), desc=f"signals of {name}", disable=self.config.silent) as bar:
@@ -191,6 +194,7 @@ class DAFNetTrainer:
                 self.tokenizer,
                 self.modules,
                 batch_size=self.config.signal_batch_size,
+                chat=self.config.use_chat_template,
                 progress=bar.update,
             )
 
@@ -205,7 +209,8 @@ class DAFNetTrainer:
         else:
             statements = true_statements(cases)
             shuffle(statements)
-            encoded = encode(self.tokenizer, statements[: config.text_tokens], context)
+            some, chat = statements[: config.text_tokens], config.use_chat_template
+            encoded = encode(self.tokenizer, some, context, chat=chat)
         if not encoded and (config.ctext or config.fusion.kind == "least_squares"):
             raise DataError(
                 f"text_path: {config.text_path!r} holds no text, and the training cases have no "

@@ -51,7 +51,10 @@ if "worker" in sys.orig_argv:
             write_cases(folder / f"cases-{name}.jsonl", cases)
         for name in ("statements", "bystanders"):
             write_text(folder / f"{name}.jsonl", "")
-        write_text(folder / "model" / "model.safetensors", "weights")
+        weights = folder / "model" / "model.safetensors"
+        write_text(weights, "weights")
+        if "STAND_IN_SAME_MODEL" in os.environ:  # models that exist count by size and time
+            os.utime(weights, (0, 0))
         made = benchmarks.preparation.Ready(
             *(str(folder / f"{n}.jsonl") for n in ("cases-train", "cases-eval", "statements",
               "bystanders")),

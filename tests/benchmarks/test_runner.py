@@ -168,6 +168,23 @@ def test_entries_that_differ_in_editing_only_share_a_training(grid: Grid) -> Non
     assert {result.status for result in results} == {"ok"}
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_data_sets_of_the_same_training_cases_share_a_training(
+    grid: Grid, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    if same:
+        monkeypatch.setenv("STAND_IN_SAME_MODEL", "yes")
+    datasets = [{"name": name, "source": "tinyworld"} for name in ("here", "there")]
+    results = grid.run("model=tiny-gpt2", "MEND", datasets=datasets, jobs=1)
+    assert grid.done("train", "MEND") == (1 if same else 2)
+    assert {result.status for result in results} == {"ok"}
+    assert {result.dataset for result in results} == {"here", "there"}
+    assert {result.training_seconds for result in results} == {1.5}
+    # What was shared can be shared again, and what was done is done.
+    grid.run("model=tiny-gpt2", "MEND", datasets=datasets, jobs=1)
+    assert grid.done("train", "MEND") == (1 if same else 2)
+
+
 def test_methods_of_the_other_easyedit_are_left_out(
     grid: Grid, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -213,3 +213,14 @@ def test_all_classes_read_the_same_tokens(tmp_path: Path, family: str) -> None:
         assert tokenizer.decode(tokenizer(text).input_ids) == text
         assert tokenizer.eos_token_id == tokenizer.pad_token_id is not None
         assert set(tokenizer("x")) == {"input_ids", "attention_mask"}
+
+
+def test_a_model_of_the_same_facts_is_copied(tmp_path: Path) -> None:
+    places = [tmp_path / name / "tiny-gpt2" for name in ("nowhere", "first", "copy")]
+    first = train(tmp_path / "first")
+    assert first.reached and not first.cached
+    copy = train(tmp_path / "copy", others=places[:2])
+    assert copy.cached and copy.directory == str(places[2])
+    weights = [place / "model.safetensors" for place in places[1:]]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert not train(tmp_path / "other", seed=5, others=places).cached

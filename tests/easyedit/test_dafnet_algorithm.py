@@ -87,6 +87,13 @@ def test_edit_bias(tiny_models: dict[str, Path], kind: str) -> None:
         make(tiny_models, "llama", kind, edit_bias=True)
 
 
+def test_the_chat_template_is_refused_where_data_come_tokenised(
+    tiny_models: dict[str, Path],
+) -> None:
+    with pytest.raises(ConfigError, match="use_chat_template: true; allowed: false with EasyEdit"):
+        make(tiny_models, use_chat_template=True)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_side_changes_nothing(tiny_models: dict[str, Path], family: str) -> None:
     algorithm, tokenizer = make(tiny_models, family)

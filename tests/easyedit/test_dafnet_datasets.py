@@ -10,7 +10,11 @@ import pytest
 
 from dafnet_plugin.cases import EditCase, EditRequest, Probe, write_cases
 from dafnet_plugin.data import LOADERS
-from dafnet_plugin.easyedit.datasets import case_dataset_class, register_datasets
+from dafnet_plugin.easyedit.datasets import (
+    case_dataset_class,
+    dafset_dataset_class,
+    register_datasets,
+)
 from dafnet_plugin.errors import DataError
 from dafnet_plugin.training.sources import cases_of
 
@@ -131,3 +135,41 @@ def test_malformed_line_is_named(tmp_path: Path) -> None:
     path.write_text('{"case_id": 1, "request": {"prompt": "A", "target_new": "B"}}\n{"case_id"\n')
     with pytest.raises(DataError, match=r"cases\.jsonl: line 2, column"):
         case_dataset_class(ZsreDataset)(str(path))
+
+
+def test_batches_of_dafset_are_drawn_from_one_source(tmp_path: Path) -> None:
+    samples = Path(__file__).parents[1] / "data" / "samples" / "dafset"
+    text = tmp_path / "wiki.txt"
+    text.write_text("A river flows south through the town.\n")
+    build = dafset_dataset_class(ZsreDataset)
+    data = build(str(samples), text=str(text))
+    assert isinstance(data, ZsreDataset) and build.__name__ == "DAFSetDataset" and len(data) == 5
+    batches = [data.__getitems__([0, 4]) for _ in range(40)]
+    kinds = [{record["case_id"].split("-")[0] for record in batch} for batch in batches]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert {min(kind) for kind in kinds} == {"long_tail", "popular", "recent", "robust"}
+    asked = {record["locality_prompt"] for batch in batches for record in batch}
+    assert any(prompt.startswith("A river") for prompt in asked)
+    assert {"The capital of Osmark is", "It rained all day. The capital of Osmark is"} <= asked
+    reworded = {record["rephrase_prompt"] for batch in batches for record in batch}
+    assert "It rained all day. The birthplace of Ute Falk is" in reworded
+    assert cases_of(data).keys() == {"long_tail", "popular", "recent", "robust"}
+
+
+def test_dafset_is_tested_on_as_it_is() -> None:
+    samples = Path(__file__).parents[1] / "data" / "samples" / "dafset"
+    build = dafset_dataset_class(ZsreDataset)
+    test = build(str(samples), split="eval", held_out=0.9)
+    assert test.__getitems__([0]) == [test[0]] and not test.mix
+    plain = build(str(samples), mix=False)
+    assert plain.__getitems__([0, 4]) == [plain[0], plain[4]]
+
+
+def test_torchs_loader_asks_for_whole_batches() -> None:
+    from torch.utils.data import DataLoader
+
+    samples = Path(__file__).parents[1] / "data" / "samples" / "dafset"
+    data = dafset_dataset_class(ZsreDataset)(str(samples))
+    loader = DataLoader(data, batch_size=2, shuffle=True, collate_fn=data.collate_gpt_fn)
+    for batch in loader:
+        assert len({record["case_id"].split("-")[0] for record in batch["raw"]}) == 1

@@ -15,7 +15,7 @@ from dafnet_plugin.methods.neurons import (
     ACTIVATIONS,
     Neurons,
     added_to,
-    check_feed_forwards,
+    find_feed_forwards,
     joined,
     no_neurons,
     set_neurons,
@@ -108,14 +108,14 @@ def test_joining_and_none() -> None:
 def test_places_that_do_not_exist_are_named(family: str) -> None:
     model, right = helpers.model(family), world.LAST[family]
     attention = {"gpt2": "transformer.h.1.attn", "llama": "model.layers.1.self_attn"}[family]
-    check_feed_forwards(model, [right, world.FIRST[family]])
+    find_feed_forwards(model, [right, world.FIRST[family]])
     for names, said in (
         ([right.replace("mlp", "mpl")], f"does not exist (did you mean '{right}'?)"),
         ([attention], f"'{attention}' ("),
         ([right, right], "named twice"),
     ):
         with pytest.raises(ModelError) as caught:
-            check_feed_forwards(model, names)
+            find_feed_forwards(model, names)
         assert said in str(caught.value) and f"for example: {world.FIRST[family]}" in str(
             caught.value
         )

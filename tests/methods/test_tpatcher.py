@@ -28,7 +28,7 @@ def test_a_patch_fires_for_its_fact_and_for_none_of_the_remembered(family: str) 
     patches = of.snapshot().neurons[0]
     assert len(patches) == len(MOVED)  # each answer is one token
     texts = encode(world.tokenizer(), [(r.prompt, r.target_new) for r in of.requests])
-    own = torch.stack([q[-1] for q in queries(of.model, of.name, texts, of.tokenizer)])
+    own = torch.stack([q[-1] for q in queries(of.model, of.path, texts, of.tokenizer)])
     assert bool((patches.inputs(own).diagonal() > 0).all())
     for number, request in enumerate(of.requests):
         earlier = torch.cat([m.keys for m in of.snapshot().memory[:number]] or [own[:0]])

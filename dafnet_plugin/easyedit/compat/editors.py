@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from dafnet_plugin.errors import EasyEditError
-from dafnet_plugin.methods import METHODS
+from dafnet_plugin.methods import own_methods
 
 from . import runtime
 
@@ -83,11 +83,30 @@ def take_model_pairs(module: ModuleType) -> None:
                     f"{len(name)} objects"
                 )
             hparams.model_name = ModelPair(*name)
-        original(self, hparams)
+        elif hparams.alg_name in own_methods() and hparams.dtype is not None:
+            hparams.model_name = _loaded(hparams)  # EasyEdit knows float32 and float16 only
+        try:
+            original(self, hparams)
+        except NotImplementedError:
+            # What EasyEdit says of a name in which it finds none of the words it knows.
+            if hparams.alg_name not in own_methods() or isinstance(hparams.model_name, ModelPair):
+                raise
+            hparams.model_name = _loaded(hparams)
+            original(self, hparams)
         if isinstance(hparams.model_name, ModelPair):
             _prepare_tokenizer(self.tok, self.model.config.model_type, hparams.alg_name)
 
     editor.__init__ = init
+
+
+def _loaded(hparams: Any) -> ModelPair:
+    """The model that a method of this package shall edit, loaded as `dafnet edit` does."""
+    from dafnet_plugin.base_models import load_base_model
+    from dafnet_plugin.devices import resolve_device
+
+    # EasyEdit's own meaning of a device: a number is the CPU where there is no GPU.
+    device = resolve_device(runtime.resolve_device(hparams.device))
+    return ModelPair(*load_base_model(hparams, device))
 
 
 def _prepare_tokenizer(tokenizer: Any, model_type: str, alg_name: str) -> None:
@@ -104,7 +123,7 @@ def _keep(editor: Any, sequential_edit: bool | None, settings: dict[str, Any]) -
     The wheel's own methods keep the wheel's default, which accumulates; this package's have one
     default on both versions, git's: each edit is undone.
     """
-    if sequential_edit is None and editor.alg_name in ("DAFNET", *METHODS):
+    if sequential_edit is None and editor.alg_name in own_methods():
         sequential_edit = not settings.get("keep_original_weight", True)
     if sequential_edit is None:
         return settings

@@ -50,7 +50,7 @@ class CaliNetEditor(NeuronEditor[CaliNetHparams]):
         self._known = {
             case.request.prompt: tuple(probe.prompt for probe in case.generality) for case in cases
         }
-        self._encoded_facts: dict[tuple[Fact, tuple[str, ...]], list[Encoded]] = {}
+        self._encoded_facts: dict[tuple[Fact, tuple[str, ...], bool], list[Encoded]] = {}
 
     def read(self, record: Mapping[str, Any]) -> Fact:
         """See :meth:`NeuronEditor.read`; ``paraphrases`` may be given with a request."""
@@ -78,7 +78,7 @@ class CaliNetEditor(NeuronEditor[CaliNetHparams]):
         preserved = self._preserved(subjects, generator)
         adds = self.hparams.sequential == "add"
         if adds or not len(snapshot.neurons[0]):
-            slots = tuple(self._fresh(generator) for _ in self.names)
+            slots = tuple(self._fresh(none.keys, generator) for none in self._none.neurons)
         else:
             slots = snapshot.neurons
         # What is trained is tried beside what stays; slots that are retrained are not there twice.
@@ -111,7 +111,7 @@ class CaliNetEditor(NeuronEditor[CaliNetHparams]):
 
     def _texts(self, fact: Fact) -> list[Encoded]:
         """All ways to ask for a fact, with its target; earlier facts are asked again and again."""
-        key = fact, tuple(self.hparams.contexts)
+        key = fact, tuple(self.hparams.contexts), self.hparams.use_chat_template
         if key not in self._encoded_facts:
             prompt = fact.request.prompt
             prompts = [context.replace("{}", prompt) for context in self.hparams.contexts]
@@ -121,9 +121,8 @@ class CaliNetEditor(NeuronEditor[CaliNetHparams]):
             self._encoded_facts[key] = self.encoded([(one, target) for one in prompts])
         return self._encoded_facts[key]
 
-    def _fresh(self, generator: torch.Generator) -> Neurons:
-        """Slots that change nothing yet, on the model's device."""
-        none = self._none.neurons[0].keys
+    def _fresh(self, none: Tensor, generator: torch.Generator) -> Neurons:
+        """Slots that change nothing yet, on the device of ``none`` [0, d]."""
         count, width = self.hparams.slots, none.shape[1]
         keys = torch.randn(count, width, generator=generator) / width**0.5
         zeros = torch.zeros(count, width)
@@ -169,7 +168,7 @@ class CaliNetEditor(NeuronEditor[CaliNetHparams]):
         ]
         trained = [tensor for s in slots for tensor in (s.keys, s.values)]
         optimiser = torch.optim.Adam(trained, hparams.lr)
-        places = {name: (s, hparams.activation) for name, s in zip(self.names, slots, strict=True)}
+        places = {name: (s, hparams.activation) for name, s in zip(self.paths, slots, strict=True)}
 
         def drawn(texts: list[Encoded], most: int) -> list[Encoded]:
             if len(texts) <= most:

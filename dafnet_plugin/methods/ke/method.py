@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_plugin.cases import EditRequest, read_request
-from dafnet_plugin.editing.modules import EditModule, find_edit_modules
+from dafnet_plugin.editing.modules import EditModule, check_in_memory, find_edit_modules
 from dafnet_plugin.editing.signals import Signal, capture
 from dafnet_plugin.errors import CheckpointError, ConfigError, NumericalError
 from dafnet_plugin.methods.ke.checkpoint import load_checkpoint
@@ -50,7 +50,7 @@ class KEEditor:
     """Edits one model in place with a trained hypernetwork.
 
     Raises:
-        ModelError: a module is missing or not linear.
+        ModelError: a module is missing or not linear, or its weights are not in memory.
         CheckpointError: the hypernetwork was trained for other shapes.
     """
 
@@ -59,6 +59,7 @@ class KEEditor:
     ) -> None:
         self.model, self.tokenizer, self.hparams = model, tokenizer, hparams
         self.modules = find_edit_modules(model, hparams.edit_modules)
+        check_in_memory(self.modules)
         shapes = tuple(edit_module.shape for edit_module in self.modules)
         if (network.shapes, network.embedding_dim) != (shapes, model_width(model)):
             raise CheckpointError(
@@ -88,7 +89,7 @@ class KEEditor:
             DataError: a request cannot be tokenised or is too long for the model.
             NumericalError: a gradient or an update is not finite; the model is unchanged.
         """
-        before = {f"{m.name}.weight": m.weight.detach().clone() for m in self.modules}
+        before = {f"{m.path}.weight": m.weight.detach().clone() for m in self.modules}
         if not requests:
             return before
         updates = self.updates(requests)
@@ -115,6 +116,7 @@ class KEEditor:
             [(request.prompt, request.target_new) for request in requests],
             self.tokenizer,
             self.hparams.signal_batch_size,
+            chat=self.hparams.use_chat_template,
         )
         return [update.weight for update in self.network(signals).updates]
 
@@ -132,9 +134,16 @@ def gradients_and_requests(
     texts: Sequence[tuple[str, str]],
     tokenizer: Any,
     batch_size: int,
+    *,
+    chat: bool = False,
 ) -> list[Signal]:
-    """What the hypernetwork reads of prompts and new targets, on the model as it is."""
-    encoded = encode(tokenizer, texts, context_length(model))
+    """What the hypernetwork reads of prompts and new targets, on the model as it is.
+
+    Args:
+        batch_size: edits per forward pass.
+        chat: prompts are put into the tokenizer's chat template.
+    """
+    encoded = encode(tokenizer, texts, context_length(model), chat=chat)
     pad_id = pad_id_of(tokenizer)
     signals = capture(model, modules, encoded, pad_id=pad_id, batch_size=batch_size)
     return [*signals, request_rows(model, encoded, pad_id=pad_id, batch_size=batch_size)]

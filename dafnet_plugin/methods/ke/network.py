@@ -81,6 +81,9 @@ class KnowledgeEditor(nn.Module):
     def forward(self, signals: Sequence[Signal], past: None = None) -> SequenceState:
         """Updates for some requests, added up; each depends on its own request only.
 
+        A model may be spread over devices: an update is where its signal is, the network may be
+        elsewhere.
+
         Args:
             signals: one a matrix, and the requests as :func:`request_rows` gives them.
             past: there is no memory of earlier edits.
@@ -88,7 +91,8 @@ class KnowledgeEditor(nn.Module):
         Returns:
             a state whose ``updates`` [d_in, d_out], one a matrix, are differentiable.
         """
-        *gradients, requests = signals
+        here = self.steps.device
+        *gradients, requests = (signal.to(here) for signal in signals)
         summary = self.summaries(requests)
         updates = []
         for number, (signal, gates) in enumerate(zip(gradients, self.gates, strict=True)):
@@ -101,7 +105,8 @@ class KnowledgeEditor(nn.Module):
                 shift = shift * (_norms(signal) / self.gradient_norms[number])[:, None]
             # The step goes down the gradient; the shift has no sign of its own.
             update = -(x.T @ delta) + shift_in.T @ shift
-            updates.append(FusionState(self.steps[number] * update, None, None))
+            update = (self.steps[number] * update).to(signals[number].x.device)
+            updates.append(FusionState(update, None, None))
         return SequenceState(len(requests.tokens_per_edit), (), tuple(updates))
 
     def summaries(self, requests: Signal) -> Tensor:

@@ -60,6 +60,7 @@ class KETrainer(DAFNetTrainer):
             model_width(self.model),
             HypernetworkConfig(**asdict(self.config.hypernetwork)),
         )
+        network = network.to(self.modules[0].weight.device)
         network.multiplier.fill_(self.config.constraint.multiplier)
         network.margin.fill_(self.config.constraint.margin)
         return network

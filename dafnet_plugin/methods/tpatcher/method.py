@@ -54,10 +54,9 @@ class TPatcherEditor(NeuronEditor[TPatcherHparams]):
 
     def __init__(self, hparams: TPatcherHparams, model: nn.Module, tokenizer: Any) -> None:
         super().__init__(hparams, model, tokenizer)
-        (self.name,) = self.names
-        keys = queries(model, self.name, self.sentences.encoded, tokenizer)
-        width = self._none.neurons[0].keys.shape[1]
-        self._sentence_keys = torch.cat([torch.zeros(0, width, device=model_device(model)), *keys])
+        (self.path,) = self.paths
+        keys = queries(model, self.path, self.sentences.encoded, tokenizer)
+        self._sentence_keys = torch.cat([self._none.neurons[0].keys, *keys])
         self._sentence_of = torch.repeat_interleave(
             torch.tensor([len(k) for k in keys], dtype=torch.long)
         )
@@ -85,7 +84,7 @@ class TPatcherEditor(NeuronEditor[TPatcherHparams]):
 
     def _patched(self, snapshot: Snapshot, request: EditRequest) -> Snapshot:
         text = self.encoded([(request.prompt, request.target_new)])[0]
-        (found,) = queries(self.model, self.name, [text], self.tokenizer)  # [tokens, d]
+        (found,) = queries(self.model, self.path, [text], self.tokenizer)  # [tokens, d]
         batch = collate([text], pad_id_of(self.tokenizer)).to(model_device(self.model))
         with torch.no_grad(), evaluation_mode(self.model):
             wrong = scored_logits(self.model, batch).argmax(-1) != scored_labels(batch)
@@ -127,7 +126,7 @@ class TPatcherEditor(NeuronEditor[TPatcherHparams]):
             frozen(self.model),
             evaluation_mode(self.model),
             torch.enable_grad(),
-            tried(self.model, {self.name: (patches, hparams.activation)}),
+            tried(self.model, {self.path: (patches, hparams.activation)}),
         ):
             for _ in range(hparams.steps):
                 logits = scored_logits(self.model, batch)

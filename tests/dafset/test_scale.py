@@ -1,0 +1,80 @@
+"""The made-up dump, and the measurement on it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.dafset import scale
+from benchmarks.dafset.readers import READERS
+from dafnet_plugin.dafset.graph import Drops, Reason
+from dafnet_plugin.dafset.sources import open_source, read_source
+from dafnet_plugin.dafset.synthetic import (
+    SyntheticConfig,
+    dump_lines,
+    write_dump,
+    write_pageviews,
+)
+from dafnet_plugin.dafset.traffic import read_views
+from dafnet_plugin.errors import ConfigError
+
+
+def test_a_dump_depends_on_seed_and_number_alone(tmp_path: Path) -> None:
+    short, long = (list(dump_lines(SyntheticConfig(n))) for n in (120, 150))
+    ids = [json.loads(line)["id"] for line in short]
+    assert ids == [f"Q{n}" for n in range(1, 121)]
+    assert list(dump_lines(SyntheticConfig(120))) == short
+    assert list(dump_lines(SyntheticConfig(120, seed=1))) != short
+    assert 8_000 < sum(map(len, long)) / len(long) < 16_000
+    packed = [write_dump(tmp_path / f"{n}.json.gz", SyntheticConfig(5)) for n in "ab"]
+    assert packed[0].read_bytes() == packed[1].read_bytes()
+    assert gzip.decompress(packed[0].read_bytes()).startswith(b'[\n{"type":"item"')
+
+
+def test_it_has_the_oddities_of_a_real_one(tmp_path: Path) -> None:
+    drops = Drops()
+    path = write_dump(tmp_path / "d.json", SyntheticConfig(300))
+    assert len(list(read_source(open_source(path), drops=drops))) == 300
+    wanted = {Reason.DEPRECATED, Reason.SOMEVALUE, Reason.NOVALUE, Reason.NOT_BEST, Reason.ENDED}
+    assert wanted | {Reason.NO_LABEL, Reason.NOT_AN_ITEM} == set(drops)
+
+
+def test_pageviews_are_of_its_pages(tmp_path: Path) -> None:
+    config = SyntheticConfig(60)
+    path = write_pageviews(tmp_path / "pageviews.gz", config)
+    titles = {title for title, _ in read_views(path)}
+    dump = write_dump(tmp_path / "d.json", config)
+    pages = {entity.page for entity in read_source(open_source(dump)) if entity.page}
+    assert len(titles) == 20 and pages <= titles
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(ConfigError, match="entities: 0"):
+        SyntheticConfig(0)
+    with pytest.raises(ConfigError, match="changed: 2"):
+        SyntheticConfig(1, changed=2)
+
+
+@pytest.mark.parametrize("name", ["orjson", "ijson"])
+def test_readers_agree(tmp_path: Path, name: str) -> None:
+    pytest.importorskip(name)
+    path = write_dump(tmp_path / "d.json", SyntheticConfig(40))
+    assert list(READERS[name](path)) == list(READERS["this package"](path))
+
+
+def test_the_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def here(repeats: int, work: object, *arguments: object) -> dict[str, float]:
+        count = float(work(*arguments))  # type: ignore[operator]
+        rates = dict.fromkeys(("entities_per_cpu_second", "entities_per_second"), count)
+        return rates | {"peak_mib": 100.0, "entities": count}
+
+    monkeypatch.setattr(scale, "_best", here)
+    monkeypatch.setattr(scale, "READERS", {n: READERS[n] for n in ("this package", "json")})
+    results = scale.measure(40, tmp_path, [1], 1)
+    assert results["lengths"][10]["entities"] == 10 and results["readers"]["json"]["entities"] == 40
+    table = scale.render(results)
+    assert "| json | 40 | 1.0 |" in table and "| 10 entities, plain | 10 | 100 |" in table
+    assert "The full dump, about 115 million entities" in table

@@ -246,7 +246,7 @@ def test_train_takes_dafsets_and_ke(place: Place, capsys: pytest.CaptureFixture[
         **{f"{data}/{part}": 2 for part in ("popular", "recent")},
     }
     place.training(alg_name="TPATCHER")
-    assert "'TPATCHER' is not meta-trained" in failure(["train", file], capsys)
+    assert f"{file}: alg_name: 'TPATCHER' is not meta-trained" in failure(["train", file], capsys)
 
 
 def test_validate_reports_every_file(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

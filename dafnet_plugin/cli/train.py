@@ -35,13 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train and say where the checkpoint is."""
+    from dafnet_plugin.cli.hparams_files import method_of
     from dafnet_plugin.errors import ConfigError
     from dafnet_plugin.methods import hparams_class
     from dafnet_plugin.methods.trainers import trainer_class
     from dafnet_plugin.schema import read_values
 
-    alg_name = str(read_values(options.hparams).get("alg_name", "DAFNET"))
-    trainer_kind = trainer_class(alg_name)
+    named = read_values(options.hparams).get("alg_name")
+    alg_name = method_of(Path(options.hparams), named)
+    try:
+        trainer_kind = trainer_class(alg_name)
+    except ConfigError as error:
+        raise ConfigError(f"{options.hparams}: {error}") from error
     kind: Any = hparams_class(alg_name, training=True)
     config = kind.read(
         options.hparams,

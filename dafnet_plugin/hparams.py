@@ -49,7 +49,7 @@ class ConsolidationSection:
 
     start: int = 64
     growth: float = 1.1
-    steps: int = 4
+    steps: int = 5
     texts: int = 2048
     rate: float = 0.7
     momentum: float = 0.5
@@ -57,7 +57,7 @@ class ConsolidationSection:
     exchanged: float = 0.3
     locality: float = 1.0
     damping: float = 0.01
-    room: float = 6.0
+    room: float = 4.0
     autocast: bool = True
 
 

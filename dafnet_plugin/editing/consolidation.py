@@ -3,10 +3,11 @@
 Least squares realises the change that the network proposes for each edit at that edit's own keys.
 Once there are more keys than a key has dimensions, not all proposals can be had at once, and the
 proposals, made on the unedited model, do not know which of them matter. So when a sequence has
-grown by a quarter, say, the edits made so far and some of the text to be preserved are gone over
+grown by a tenth, say, the edits made so far and some of the text to be preserved are gone over
 again: a few steps on the loss of meta-training (edits shall hold, the rest stay), taken in the
 weight change itself. Each step is preconditioned with the second moment of all those keys, as
-least squares is, which takes a few steps where plain gradients need hundreds.
+least squares is, which takes a few steps where plain gradients need hundreds. What was gone over
+then counts less in least squares, so that the next edits hold at once.
 
 Each edit is gone over a bounded number of times on average, whatever the length of the sequence.
 """
@@ -27,8 +28,6 @@ from dafnet_plugin.editing.statistics import key_moments
 from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.tokens import Encoded, TokenBatch, collate
 
-GROWTH, SHRINKAGE = 1.2, 0.25
-"""What bounds the size of the next step: the last one times this, if it was kept, or if not."""
 REPLAYED = 256
 """Texts to be preserved that a step looks at, at least, however few edits there are."""
 BATCH_TOKENS = 4096
@@ -45,7 +44,7 @@ class ConsolidationConfig:
         steps: of each time.
         texts: edits, and texts to be preserved, that one step looks at, at most; of the latter
             there are as many as of the former, but at least ``REPLAYED``.
-        rate: largest size of a step; a step that raises the loss is taken back.
+        rate: largest size of a step.
         momentum: share of a step that the next one repeats.
         made_up: share of those texts in whose prompts tokens are exchanged, so that they ask about
             subjects that nobody has heard of; what the unedited model says there is to stay, too.
@@ -59,7 +58,7 @@ class ConsolidationConfig:
 
     start: int = 64
     growth: float = 1.1
-    steps: int = 4
+    steps: int = 5
     texts: int = 2048
     rate: float = 0.7
     momentum: float = 0.5
@@ -67,7 +66,7 @@ class ConsolidationConfig:
     exchanged: float = 0.3
     locality: float = 1.0
     damping: float = 0.01
-    room: float = 6.0
+    room: float = 4.0
     autocast: bool = True
 
 
@@ -116,7 +115,7 @@ def consolidate(
         batch_size: texts of a forward pass, at most.
 
     Returns:
-        the changes with the lowest loss that was found, never a higher one than before.
+        the changes after all steps, or the given ones if these have a lower loss.
 
     Raises:
         NumericalError: a loss or a gradient is not finite from the start, or there are too few
@@ -156,34 +155,32 @@ def consolidate(
             key_moments(model, modules, batches(edits)), preserved_moments, strict=True
         )
     ]
-    asked = questions()
-    best = list(changes)
+    first, now = questions(), list(changes)
     try:
-        lowest, gradients = ask(best, asked)
+        before, gradients = ask(now, first)
     except NumericalError as error:
         raise NumericalError(f"consolidation of {len(edits)} edits: {error}") from error
-    rate, momentum = config.rate, [torch.zeros_like(change) for change in changes]
-    for _ in range(config.steps):
-        directions = [
-            torch.cholesky_solve(gradient.to(factor), factor)
-            for gradient, factor in zip(gradients, factors, strict=True)
-        ]
-        steps = [config.momentum * m + d for m, d in zip(momentum, directions, strict=True)]
-        # No step can lower the loss by more than all of it (Polyak's step size): without this
-        # bound a rate would be right for one model and far too high for another.
-        slope = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True))
-        size = min(rate, lowest / max(slope, 1e-30))
-        tried = [change - size * step for change, step in zip(best, steps, strict=True)]
-        try:
-            loss, found = ask(tried, asked)
-        except NumericalError:  # far too large a step
-            loss, found = math.inf, gradients
-        if loss < lowest:
-            best, lowest, gradients, momentum = tried, loss, found, steps
-            rate = min(config.rate, GROWTH * size)
-        else:
-            rate, momentum = SHRINKAGE * size, [torch.zeros_like(change) for change in changes]
-    return best
+    loss, momentum = before, [torch.zeros_like(change) for change in changes]
+    try:
+        for step in range(config.steps):
+            if step:  # other texts each time: a few hundred are soon known by heart
+                loss, gradients = ask(now, questions())
+            directions = [
+                torch.cholesky_solve(gradient.to(factor), factor)
+                for gradient, factor in zip(gradients, factors, strict=True)
+            ]
+            # No step can lower the loss by more than all of it. Half of that bound (Polyak's step
+            # size): without it a rate would be right for one model and far too high for another.
+            slope = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True))
+            size = min(config.rate, loss / max(2 * slope, 1e-30))
+            momentum = [
+                config.momentum * m - size * d for m, d in zip(momentum, directions, strict=True)
+            ]
+            now = [change + m for change, m in zip(now, momentum, strict=True)]
+        after, _ = ask(now, first)
+    except NumericalError:  # far too large a step
+        return list(changes)
+    return now if after < before else list(changes)
 
 
 def _parts(texts: Sequence[Encoded], most: int) -> list[list[Encoded]]:

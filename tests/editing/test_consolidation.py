@@ -110,12 +110,13 @@ def test_far_too_large_a_rate_does_no_harm(rate: float) -> None:
     assert edit_loss(edited, requests) < edit_loss(plain, requests)
 
 
-def test_a_step_that_is_not_finite_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", range(1, CONFIG.steps + 1))
+def test_steps_that_lead_nowhere_are_taken_back(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     calls: list[object] = []
 
     def failing(*args: object) -> object:
         calls.append(args)
-        if len(calls) == 2:  # the first step
+        if len(calls) == 1 + step:  # the last one is the comparison with what was before
             raise NumericalError("losses or their gradients are not finite")
         return losses_and_gradients(*args)  # type: ignore[arg-type]
 
@@ -124,8 +125,24 @@ def test_a_step_that_is_not_finite_is_taken_back(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "losses_and_gradients", failing)
     edited.edit(requests)
     plain.edit(requests)
-    assert len(calls) == 1 + CONFIG.steps
-    assert edit_loss(edited, requests) < edit_loss(plain, requests)
+    assert len(calls) == 1 + step
+    for mine, theirs in zip(edited.modules, plain.modules, strict=True):
+        assert torch.equal(mine.weight, theirs.weight)
+
+
+def test_edits_after_it_have_room() -> None:
+    ratios = []
+    for room in (1.0, 5.0, 50.0):
+        edited = editor("gpt2", replace(CONFIG, room=room))
+        edited.edit(helpers.requests(4))
+        state = edited.snapshot().state
+        assert state is not None
+        for update in state.updates:
+            assert update.loosened is not None and update.covariance is not None
+            ratios.append(float(update.loosened.trace() / update.covariance.trace()))
+    tight, loose, looser = (ratios[start : start + 3] for start in (0, 3, 6))
+    assert tight == pytest.approx([1.0] * 3, rel=1e-3)
+    assert all(1.0 < a < b for a, b in zip(loose, looser, strict=True))
 
 
 def test_undo_across_it_is_bit_exact_and_editing_goes_on_as_before() -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from benchmarks.config import ROOT
 from benchmarks.jobs import CellJob, TrainingJob, digest
 from dafnet_plugin.errors import ConfigError
+from dafnet_plugin.methods import METHODS, own_methods
 
 DATA = (
     "benchmarks/apart.py",
@@ -75,6 +76,21 @@ DAFNET = (
 
 DAFNET_TRAINING = (*DAFNET, "dafnet_plugin/training")
 
+METHOD = (
+    "dafnet_plugin/artifacts/weights.py",
+    "dafnet_plugin/base_models.py",
+    "dafnet_plugin/easyedit/executor.py",
+    "dafnet_plugin/easyedit/methods.py",
+    "dafnet_plugin/editing",
+    "dafnet_plugin/methods/base.py",
+    "dafnet_plugin/methods/editing.py",
+    "dafnet_plugin/methods/hparams.py",
+    "dafnet_plugin/methods/memory.py",
+    "dafnet_plugin/methods/neurons.py",
+    "dafnet_plugin/training/text.py",
+)
+"""What the other methods of this repository have in common; each has a folder besides."""
+
 ADAPTERS = "benchmarks/methods"
 """How each method is driven: a method depends on the files of its own adapter only."""
 
@@ -91,17 +107,24 @@ def data_code() -> str:
 @functools.cache
 def editing_code(alg_name: str) -> str:
     """Hash of what a method is edited and scored with, likewise."""
-    paths = EDITING + (DAFNET if alg_name == "DAFNET" else ())
+    paths = EDITING + (DAFNET if alg_name == "DAFNET" else _own_code(alg_name))
     return digest({"files": _hash(_files(paths)), "adapter": _adapter_code(alg_name)})
 
 
 @functools.cache
 def training_code(alg_name: str) -> str:
     """Hash of what a method is meta-trained with, likewise."""
-    own = DAFNET_TRAINING if alg_name == "DAFNET" else EASYEDIT_TRAINING
+    own: tuple[str, ...] = DAFNET_TRAINING if alg_name in own_methods() else EASYEDIT_TRAINING
+    own = own + _own_code(alg_name)
     if alg_name == "SERAC":
         own = (*own, "benchmarks/methods/serac.py")
     return _hash(_files(TRAINING + own))
+
+
+def _own_code(alg_name: str) -> tuple[str, ...]:
+    """What a method of this repository other than DAFNet consists of; nothing for any other."""
+    method = METHODS.get(alg_name)
+    return () if method is None else (*METHOD, f"dafnet_plugin/methods/{method.folder}")
 
 
 class ChangedCodeError(ConfigError):

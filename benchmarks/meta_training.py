@@ -20,6 +20,7 @@ from benchmarks.mixing import by_source, mix
 from dafnet_plugin.cases import read_cases, write_cases
 from dafnet_plugin.errors import ConfigError
 from dafnet_plugin.files import read_json, write_json
+from dafnet_plugin.methods import hparams_class, own_methods
 
 HELD_OUT = 0.1
 """Share of the training cases that EasyEdit's trainer validates on, to keep its best archive."""
@@ -33,12 +34,12 @@ Progress = Callable[[float, float], object]
 
 
 def train(job: TrainingJob, progress: Progress = lambda done, total: None) -> int:
-    """Train and write the record of the job; DAFNet goes on where it was interrupted."""
+    """Train and write the record of the job; DAFNet and KE go on where they were interrupted."""
     import torch
 
     if job.threads:
         torch.set_num_threads(job.threads)
-    run = _train_dafnet if job.alg_name == "DAFNET" else _train_with_easyedit
+    run = _train_own if job.alg_name in own_methods() else _train_with_easyedit
     archive, iterations, seconds = run(job, progress)
     record = {
         "inputs": job.inputs,
@@ -59,11 +60,12 @@ def archive_of(job: TrainingJob) -> str | None:
     return record["archive"] if found else None
 
 
-def _train_dafnet(job: TrainingJob, progress: Progress) -> tuple[str, int, float]:
-    from dafnet_plugin.hparams import DAFNetTrainingHparams
-    from dafnet_plugin.training.trainer import DAFNetTrainer
+def _train_own(job: TrainingJob, progress: Progress) -> tuple[str, int, float]:
+    """Train a method of this repository with its own trainer."""
+    from dafnet_plugin.methods.trainers import trainer_class
 
-    config = DAFNetTrainingHparams.read(ROOT / job.hparams)
+    kind: Any = hparams_class(job.alg_name, training=True)
+    config = kind.read(ROOT / job.hparams)
     config.model_name = config.tokenizer_name = job.model
     config.results_dir, config.device = job.folder, job.device
     config.train_path, config.threads, config.tensorboard = job.cases, job.threads, False
@@ -73,7 +75,7 @@ def _train_dafnet(job: TrainingJob, progress: Progress) -> tuple[str, int, float
     start = time.monotonic()
     # No validation set: nothing is selected on facts that are evaluated later.
     cases = by_source(read_cases(job.cases), Path(job.cases).stem)
-    trainer = DAFNetTrainer(config, cases, resume=True)
+    trainer = trainer_class(job.alg_name)(config, cases, resume=True)
     preparing = time.monotonic() - start
     with _watching(trainer, progress):
         trainer.run()
@@ -83,7 +85,7 @@ def _train_dafnet(job: TrainingJob, progress: Progress) -> tuple[str, int, float
 
 @contextlib.contextmanager
 def _watching(trainer: Any, progress: Progress) -> Iterator[None]:
-    """Report on a DAFNet in training once a second."""
+    """Report on a trainer of this repository at work once a second."""
     config, over = trainer.config, threading.Event()
 
     def watch() -> None:

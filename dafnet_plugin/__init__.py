@@ -16,11 +16,16 @@ if TYPE_CHECKING:
     from dafnet_plugin.easyedit import register
     from dafnet_plugin.editing.editor import DAFNetEditor
     from dafnet_plugin.hparams import DAFNetHparams, DAFNetHyperParams, DAFNetTrainingHparams
+    from dafnet_plugin.methods.calinet.hparams import CaliNetHparams
+    from dafnet_plugin.methods.ke.hparams import KEHparams, KETrainingHparams
+    from dafnet_plugin.methods.ke.training import KETrainer
+    from dafnet_plugin.methods.tpatcher.hparams import TPatcherHparams
     from dafnet_plugin.training.trainer import DAFNetTrainer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CaliNetHparams",
     "DAFNetEditor",
     "DAFNetHparams",
     "DAFNetHyperParams",
@@ -29,11 +34,16 @@ __all__ = [
     "DAFSetDataset",
     "EditCase",
     "EditRequest",
+    "KEHparams",
+    "KETrainer",
+    "KETrainingHparams",
     "Probe",
+    "TPatcherHparams",
     "register",
 ]
 
 _HOME = {
+    "CaliNetHparams": "dafnet_plugin.methods.calinet.hparams",
     "DAFNetEditor": "dafnet_plugin.editing.editor",
     "DAFNetHparams": "dafnet_plugin.hparams",
     "DAFNetHyperParams": "dafnet_plugin.hparams",
@@ -42,11 +52,17 @@ _HOME = {
     "DAFSetDataset": "dafnet_plugin.data.dafset",
     "EditCase": "dafnet_plugin.cases",
     "EditRequest": "dafnet_plugin.cases",
+    "KEHparams": "dafnet_plugin.methods.ke.hparams",
+    "KETrainer": "dafnet_plugin.methods.ke.training",
+    "KETrainingHparams": "dafnet_plugin.methods.ke.hparams",
     "Probe": "dafnet_plugin.cases",
+    "TPatcherHparams": "dafnet_plugin.methods.tpatcher.hparams",
     "register": "dafnet_plugin.easyedit",
 }
 # The names an EasyEdit user starts from: from then on `import easyeditor` has to work.
-_BRINGS_EASYEDIT = {"DAFNetHparams", "DAFNetHyperParams", "DAFNetTrainingHparams", "DAFNetTrainer"}
+_BRINGS_EASYEDIT = {
+    name for name in __all__ if name.endswith(("Hparams", "HyperParams", "Trainer"))
+}
 
 
 def __getattr__(name: str) -> Any:

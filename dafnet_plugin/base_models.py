@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -10,11 +10,12 @@ from dafnet_plugin.errors import ConfigError
 
 if TYPE_CHECKING:
     from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
+    from dafnet_plugin.methods.hparams import MethodHparams
+
+    Hparams: TypeAlias = DAFNetHparams | DAFNetTrainingHparams | MethodHparams
 
 
-def load_base_model(
-    hparams: DAFNetHparams | DAFNetTrainingHparams, device: torch.device
-) -> tuple[Any, Any]:
+def load_base_model(hparams: Hparams, device: torch.device) -> tuple[Any, Any]:
     """Load the model and the tokenizer that hyper-parameters name.
 
     Args:
@@ -53,7 +54,7 @@ def load_base_model(
     return model if hparams.model_parallel else model.to(device), tokenizer
 
 
-def model_dtype(hparams: DAFNetHparams | DAFNetTrainingHparams) -> torch.dtype:
+def model_dtype(hparams: Hparams) -> torch.dtype:
     """The precision to load the base model in: ``dtype``, else what ``fp16`` says."""
     names = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     return names[hparams.dtype or ("float16" if hparams.fp16 else "float32")]

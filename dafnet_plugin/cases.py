@@ -194,6 +194,26 @@ def case_from_json(data: Mapping[str, Any]) -> EditCase:
         raise DataError(f"edit case {data.get('case_id', '?')!r}: {error}") from error
 
 
+def read_request(record: Mapping[str, Any]) -> EditRequest:
+    """Read one of EasyEdit's requests: ``prompt`` and ``target_new``, and perhaps more.
+
+    Raises:
+        DataError: not a mapping, or one of the two is missing or empty.
+    """
+    if not isinstance(record, Mapping):
+        raise DataError(f"edit request {record!r}; allowed: a mapping with prompt and target_new")
+    lacking = [name for name in ("prompt", "target_new") if name not in record]
+    if lacking:
+        raise DataError(f"edit request {dict(record)!r} lacks {' and '.join(lacking)}")
+    truth = record.get("ground_truth")
+    return EditRequest(
+        record["prompt"],
+        record["target_new"],
+        record.get("subject"),
+        truth if isinstance(truth, str) else None,
+    )
+
+
 def read_cases(path: str | Path) -> list[EditCase]:
     """Read edit cases, one JSON object a line.
 

@@ -7,14 +7,11 @@ they mean there. Keys that depart from the paper say so in their description and
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
-from dafnet_plugin.schema import YamlConfig, not_positive
-
-H = TypeVar("H", bound="_ModelKeys")
+from dafnet_plugin.registered import RegisteredConfig
+from dafnet_plugin.schema import not_positive
 
 
 @dataclass
@@ -66,7 +63,7 @@ class ConsolidationSection:
 
 
 @dataclass
-class _ModelKeys(YamlConfig):
+class _ModelKeys(RegisteredConfig):
     """What editing and meta-training both need to know.
 
     Attributes:
@@ -103,34 +100,11 @@ class _ModelKeys(YamlConfig):
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     use_chat_template: bool = False
 
-    def __post_init__(self) -> None:
-        # Built without from_hparams, by someone who has imported EasyEdit to use it there.
-        if "easyeditor" in sys.modules:
-            from dafnet_plugin.easyedit import register
-
-            register()
-
-    @classmethod
-    def from_hparams(cls: type[H], path: str | Path) -> H:
-        """Read a YAML file and register DAFNet with EasyEdit.
-
-        Args:
-            path: the file; ``.yaml`` may be left out, as in EasyEdit.
-
-        Raises:
-            ConfigError: lists every problem of the file with key, value and what is allowed.
-            EasyEditError: EasyEdit is absent or unsupported.
-        """
-        from dafnet_plugin.easyedit import register
-
-        register()
-        return cls.read(path)
+    METHOD: ClassVar[str] = "DAFNET"
 
     def problems(self) -> list[str]:
         """See :meth:`YamlConfig.problems`."""
-        found = []
-        if self.alg_name != "DAFNET":
-            found.append(f"alg_name: {self.alg_name!r}; allowed: 'DAFNET'")
+        found = self.other_method()
         if not self.edit_modules:
             found.append("edit_modules: []; at least one module name is needed")
         if self.edit_bias and self.fusion.kind == "least_squares":
@@ -301,8 +275,8 @@ class DAFNetTrainingHparams(_ModelKeys):
     def problems(self) -> list[str]:
         """See :meth:`YamlConfig.problems`."""
         found = super().problems()
-        if self.alg.upper() != "DAFNET":
-            found.append(f"alg: {self.alg!r}; allowed: 'DAFNET'")
+        if self.alg.upper() != self.METHOD:
+            found.append(f"alg: {self.alg!r}; allowed: {self.METHOD!r}")
         found += not_positive(
             self,
             [

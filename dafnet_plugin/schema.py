@@ -82,14 +82,14 @@ class YamlConfig:
         }
 
 
-def read_keys(path: str | Path) -> set[str]:
-    """The top-level keys of a YAML file.
+def read_values(path: str | Path) -> dict[str, Any]:
+    """The top-level keys of a YAML file with their values; none if it holds no keys.
 
     Raises:
         ConfigError: it cannot be read; names file and line.
     """
     data = _load(path)[1]
-    return set(map(str, data)) if isinstance(data, dict) else set()
+    return {str(key): value for key, value in data.items()} if isinstance(data, dict) else {}
 
 
 def _load(path: str | Path, above: tuple[Path, ...] = ()) -> tuple[Path, Any]:

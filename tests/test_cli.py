@@ -18,6 +18,7 @@ import dafnet_plugin.training.trainer as trainer_module
 from dafnet_plugin.artifacts.checkpoint import load_checkpoint
 from dafnet_plugin.cases import read_cases, write_cases
 from dafnet_plugin.cli import COMMANDS, main
+from dafnet_plugin.methods.ke.checkpoint import load_checkpoint as load_ke
 from tests.helpers import MODULES, SMALL, bits, cases, model, tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -215,6 +216,39 @@ def test_editing_errors_name_what_is_wrong(
     assert "network.layer: unknown key" in message(*fact, network={"layer": 1})
 
 
+def test_train_takes_dafsets_and_ke(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [
+        {
+            "prompt": f"{person} was born in",
+            "target_new": "Rome",
+            "subject": person,
+            "rephrase_prompt": f"{person} comes from",
+            "locality_prompt": "Eve lives in",
+            "locality_ground_truth": "Oslo",
+            "dafset": {"split": split},
+        }
+        for person, split in (("Ada", "train"), ("Bo", "train"), ("Gus", "eval"))
+    ]
+    (place.folder / "dafset").mkdir()
+    for part in ("popular", "recent"):
+        (place.folder / "dafset" / f"{part}.json").write_text(json.dumps(records))
+    data, cases_file = str(place.folder / "dafset"), str(place.folder / "train.jsonl")
+    place.common.pop("network")
+    method = {"alg": "KE", "alg_name": "KE", "max_edits": 1, "max_iters": 2}
+    sizes = {"hypernetwork": {"lstm_dim": 4, "summary_dim": 4}}
+    file = place.training(**method, **sizes)
+    assert main(["train", file, "--train", cases_file, data, "--val", data]) == 0
+    folder = place.folder / "out" / "models" / "KE" / "tiny-gpt2"
+    assert f"{folder}: best of " in capsys.readouterr().out
+    trained = load_ke(folder)
+    assert trained.training["sources"] == {
+        cases_file: 6,
+        **{f"{data}/{part}": 2 for part in ("popular", "recent")},
+    }
+    place.training(alg_name="TPATCHER")
+    assert f"{file}: alg_name: 'TPATCHER' is not meta-trained" in failure(["train", file], capsys)
+
+
 def test_validate_reports_every_file(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     good = place.yaml("good.yaml")
     bad = place.yaml("bad.yaml", batchsize=3, edit_bias=1)
@@ -241,7 +275,29 @@ def test_validate_takes_folders_and_tells_training_files_apart(
     assert main(["validate", str(place.folder / "h")]) == 0
     assert capsys.readouterr().out.count(": ok\n") == 2
     (place.folder / "empty").mkdir()
-    assert "no DAFNet file in" in failure(["validate", str(place.folder / "empty")], capsys)
+    assert "no file of CALINET, DAFNET" in failure(
+        ["validate", str(place.folder / "empty")], capsys
+    )
+
+
+def test_validate_knows_every_method_of_the_package(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = "model_name: m\nedit_modules: [transformer.h.0.mlp]\n"
+    for folder, more in (
+        ("TPATCHER", ""),
+        ("KE", "archive: a\n"),
+        ("TRAINING/KE", "known: 1\n"),
+        ("TRAINING/CALINET", ""),
+    ):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "tiny.yaml").write_text(
+            f"alg_name: {folder.rpartition('/')[2]}\n{common}{more}"
+        )
+    assert main(["validate", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.out.count(": ok\n") == 2
+    assert "known: unknown key" in said.err and "CALINET is not meta-trained" in said.err
 
 
 def test_shipped_files_are_valid(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,20 +37,24 @@ def test_files_folders_patterns_and_everything(there: Path) -> None:
     write(there / "hparams/defaults/DAFNET.yaml", "device: 0\n")
 
     def found(*paths: str) -> list[Path]:
-        return [path.resolve() for path in files_of(list(paths))]
+        return [path.resolve() for path in files_of(paths, ["DAFNET"])]
 
     assert found("hparams") == [a, b, t]
     assert found("hparams/**/a.yaml") == [a, t]
     assert found("hparams/DAFNET/[ab].yaml", "hparams/DAFNET/b.yaml") == [a, b]
+    patches = write(there / "hparams/TPATCHER/a.yaml")
+    assert set(files_of(["hparams"], ["DAFNET", "TPATCHER"])) == {
+        path.relative_to(there) for path in (a, b, t, patches)
+    }
     assert found("hparams/ROME/a.yaml") == [there / "hparams/ROME/a.yaml"]  # asked for by name
     for nothing in ("hparams/ROME", "hparams/*/c*.yaml"):
-        with pytest.raises(ConfigError, match="no DAFNet file in"):
-            files_of([nothing])
+        with pytest.raises(ConfigError, match="no file of DAFNET, KE in"):
+            files_of([nothing], ["KE", "DAFNET"])
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(there: Path) -> None:
     write(there / "DAFNET/a[1].yaml")
-    assert files_of(["DAFNET/a[1].yaml"]) == [Path("DAFNET/a[1].yaml")]
+    assert files_of(["DAFNET/a[1].yaml"], ["DAFNET"]) == [Path("DAFNET/a[1].yaml")]
 
 
 def test_validate_without_a_path_takes_everything(
@@ -90,6 +94,32 @@ def test_validate_goes_on_after_a_wrong_file_and_says_all(
     assert "schema only: 'nobody/knows-me' is neither a directory" in shown.out
 
 
+def test_each_file_is_checked_as_what_it_is(
+    there: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = GPT2.partition("edit_modules")[0]
+    for name, modules in (("KE", "mlp.c_proj"), ("TPATCHER", "mlp"), ("CALINET", "mlp.c_proj")):
+        text = f"alg_name: {name}\n{place}edit_modules: [transformer.h.11.{modules}]\n"
+        write(there / f"{name}/a.yaml", text)
+        write(there / f"somewhere/{name.lower()}.yaml", text)
+    write(there / "TRAINING/KE/a.yaml", f"alg: KE\n{GPT2}model_class: GPTJForCausalLM\n")
+    files = ["KE", "TPATCHER", "CALINET", "TRAINING", *map(str, there.glob("somewhere/*.yaml"))]
+    assert main(["validate", *files]) == 1
+    shown = capsys.readouterr()
+    assert "KE/a.yaml: ok\n  gpt2 as published: 1 modules\n  the language-model head" in shown.out
+    assert "TPATCHER/a.yaml: ok\n  gpt2 as published: 1 modules\n" in shown.out
+    assert shown.out.count(": ok\n") == 4  # by what they say, wherever they lie
+    assert shown.err.count("'transformer.h.11.mlp.c_proj' (Conv1D) is not a feed-forward") == 2
+    assert "model_class: 'GPTJForCausalLM'; allowed: 'GPT2LMHeadModel'" in shown.err
+
+
+def test_an_archive_of_ke_is_checked_too(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(there / "trained/ke.json", '{"edit_modules": ["a"], "shapes": [[3, 4]]}')
+    write(there / "KE/a.yaml", f"alg_name: KE\n{GPT2}archive: trained\n")
+    assert main(["validate", "KE"]) == 1
+    assert "archive: 'trained' was trained for ['a'] of shapes [[3, 4]]" in capsys.readouterr().err
+
+
 def test_shipped_files_are_valid_in_their_architecture(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -115,11 +145,13 @@ def test_plan_says_sizes_and_memory(there: Path, capsys: pytest.CaptureFixture[s
 def test_plan_of_what_cannot_be_planned(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unknown = write(there / "DAFNET/x.yaml", GPT2.replace("gpt2", "nobody/knows-me"))
     wrong = write(there / "DAFNET/y.yaml", GPT2.replace("c_proj", "c_porj"))
+    other = write(there / "KE/z.yaml", f"alg_name: KE\n{GPT2}")
     for arguments, words in (
         ([str(unknown)], "model_name: 'nobody/knows-me'; allowed: a directory with a config.json"),
         ([str(wrong)], "did you mean 'transformer.h.11.mlp.c_proj'?"),
         ([str(wrong), "--edits", "-1"], "--edits: -1; allowed: 0 or more"),
         ([str(wrong), "--tokens", "-1"], "--tokens: -1; allowed: 0 or more"),
+        ([str(other)], "alg_name: 'KE'; allowed: 'DAFNET'"),
     ):
         assert main(["plan", *arguments]) == 2
         assert words in capsys.readouterr().err

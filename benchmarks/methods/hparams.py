@@ -15,7 +15,7 @@ import yaml
 from benchmarks.methods.registry import get_adapter
 from dafnet_plugin.easyedit.compat import EasyEdit
 from dafnet_plugin.errors import ConfigError, EasyEditError, did_you_mean
-from dafnet_plugin.hparams import DAFNetHparams
+from dafnet_plugin.methods import hparams_class as own_hparams_class
 from dafnet_plugin.schema import DEFAULTS, with_defaults
 
 GIT_ONLY: Mapping[str, frozenset[str]] = {
@@ -46,11 +46,12 @@ def build_hparams(
         ConfigError: the file is of another method, EasyEdit has no such method, or keys are
             unknown or missing.
     """
-    if alg_name == "DAFNET":
-        hparams = DAFNetHparams.read(path)
-        for key in overrides.keys() & {item.name for item in dataclasses.fields(hparams)}:
-            setattr(hparams, key, overrides[key])
-        return hparams
+    own = own_hparams_class(alg_name)
+    if own is not None:
+        read = own.read(path)
+        for key in overrides.keys() & {item.name for item in dataclasses.fields(read)}:
+            setattr(read, key, overrides[key])
+        return read
     kind = hparams_class(easyedit, alg_name)
     adapter = get_adapter(alg_name)
     values = adapter.translate(read_yaml(path))

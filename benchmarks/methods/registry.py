@@ -18,12 +18,14 @@ from benchmarks.methods.locate import (
 )
 from benchmarks.methods.melo import MELOAdapter
 from benchmarks.methods.memory import DEFERAdapter, GRACEAdapter, WISEAdapter
+from benchmarks.methods.neurons import NeuronAdapter
 from benchmarks.methods.peft_adapters import DPOAdapter, LoRAAdapter
 from benchmarks.methods.serac import SERACAdapter
 from dafnet_plugin.errors import ConfigError, did_you_mean
 
 ADAPTERS: Mapping[str, type[Adapter]] = {
     "AlphaEdit": NullSpaceAdapter,
+    "CALINET": NeuronAdapter,
     "CORE": LocateAdapter,
     "DEFER": DEFERAdapter,
     "DPO": DPOAdapter,
@@ -41,6 +43,7 @@ ADAPTERS: Mapping[str, type[Adapter]] = {
     "SERAC": SERACAdapter,
     "SimIE": SimIEAdapter,
     "SPHERE": NullSpaceAdapter,
+    "TPATCHER": NeuronAdapter,
     "ULTRAEDIT": ExecutorAdapter,
     "WISE": WISEAdapter,
 }

@@ -20,6 +20,12 @@ from dafnet_plugin.artifacts.checkpoint import CONFIG
 from dafnet_plugin.editing.modules import EditModule, find_edit_modules
 from dafnet_plugin.errors import ConfigError, ModelError
 from dafnet_plugin.files import read_json
+from dafnet_plugin.methods.hparams import NeuronHparams
+from dafnet_plugin.methods.ke.checkpoint import STEM
+from dafnet_plugin.methods.neurons import find_feed_forwards
+
+DESCRIBED = {"DAFNET": CONFIG, "KE": f"{STEM}.json"}
+"""The file of an archive that says what it was trained for, by method."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +34,14 @@ class Findings:
 
     Attributes:
         skeleton: the model.
-        modules: those to be edited.
-        plan: sizes.
+        modules: those whose weights are to be edited; none of a method that adds neurons.
+        plan: sizes of a DAFNet; None for another method.
         notes: what is right but worth knowing.
     """
 
     skeleton: Skeleton
     modules: list[EditModule]
-    plan: Plan
+    plan: Plan | None
     notes: list[str] = field(default_factory=list)
 
 
@@ -72,18 +78,21 @@ def check(hparams: Any, skeleton: Skeleton, origin: str) -> Findings:
     """Check hyper-parameters against a model.
 
     Args:
-        hparams: of editing or of training.
+        hparams: of editing or of training, of any method of this package.
         origin: the file they are from, for messages.
 
     Raises:
-        ConfigError: a module is missing, not linear, tied or of another shape than stated, has no
-            bias to be edited, or the archive is of other modules; the class is another one. All
-            problems at once.
+        ConfigError: a module is missing, not linear (of a method that adds neurons: not a
+            feed-forward module), tied or of another shape than stated, has no bias to be edited, or
+            the archive is of other modules; the class is another one. All problems at once.
     """
     problems = _class_problems(hparams, skeleton)
     modules: list[EditModule] = []
     try:
-        modules = find_edit_modules(skeleton.model, hparams.edit_modules)
+        if isinstance(hparams, NeuronHparams):
+            find_feed_forwards(skeleton.model, hparams.edit_modules)
+        else:
+            modules = find_edit_modules(skeleton.model, hparams.edit_modules)
     except ModelError as error:
         problems.append(str(error))
     for edit_module in modules:
@@ -94,7 +103,7 @@ def check(hparams: Any, skeleton: Skeleton, origin: str) -> Findings:
             f"{origin}: {len(problems)} problem(s) with {skeleton.origin}\n"
             + "\n".join(f"  - {problem}" for problem in problems)
         )
-    plan = plan_for(hparams, skeleton.model, modules)
+    plan = plan_for(hparams, skeleton.model, modules) if hparams.METHOD == "DAFNET" else None
     return Findings(skeleton, modules, plan, _notes(skeleton, modules))
 
 
@@ -120,21 +129,22 @@ def _module_problems(hparams: Any, skeleton: Skeleton, edit_module: EditModule) 
             f"edit_modules: the weight of {edit_module.name} is also {', '.join(tied)}; an edit "
             "would change both"
         )
-    if hparams.edit_bias and edit_module.bias is None:
+    if getattr(hparams, "edit_bias", False) and edit_module.bias is None:
         found.append(f"edit_bias: true; {edit_module.name} has no bias")
     return found
 
 
 def _archive_problems(hparams: Any, modules: Sequence[EditModule]) -> list[str]:
-    """What a trained DAFNet that is there already was trained for, against what is edited."""
-    file = Path(hparams.archive or "") / CONFIG
-    if not modules or not hparams.archive or not file.is_file():
+    """What a network that is there already was trained for, against what is edited."""
+    archive = getattr(hparams, "archive", None)
+    file = Path(archive or "") / DESCRIBED.get(hparams.METHOD, "")
+    if not modules or not archive or not file.is_file():
         return []
     trained = read_json(file)
     names, shapes = trained.get("edit_modules"), trained.get("shapes")
     if names == hparams.edit_modules and shapes == [list(m.shape) for m in modules]:
         return []
-    return [f"archive: {hparams.archive!r} was trained for {names} of shapes {shapes}"]
+    return [f"archive: {archive!r} was trained for {names} of shapes {shapes}"]
 
 
 def _notes(skeleton: Skeleton, modules: Sequence[EditModule]) -> list[str]:

@@ -63,6 +63,7 @@ def _reasons(
     skeleton: Skeleton, mlps: Sequence[MLP], chosen: Sequence[MLP], findings: Findings
 ) -> str:
     last, plan = chosen[-1], findings.plan
+    assert plan is not None  # of DAFNet there is one
     readers = ", ".join(reader.rpartition(".")[2] for reader in last.readers)
     d_in, d_out = last.shapes[last.writer]
     layers = (

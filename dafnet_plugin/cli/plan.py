@@ -41,8 +41,13 @@ def run(options: argparse.Namespace) -> int:
         if getattr(options, name) < 0:
             raise ConfigError(f"--{name}: {getattr(options, name)}; allowed: 0 or more")
     skeletons = Skeletons()
-    for file in files_of(options.paths):
+    for file in files_of(options.paths, ["DAFNET"]):
         hparams = read_hparams(file)
+        if hparams.METHOD != "DAFNET":
+            raise ConfigError(
+                f"{file}: alg_name: {hparams.METHOD!r}; allowed: 'DAFNET', whose network and "
+                "memory are what is planned"
+            )
         skeleton = skeletons.find(hparams.model_name)
         if skeleton is None:
             raise ConfigError(
@@ -60,6 +65,7 @@ def _lines(findings: Findings, edits: int, tokens: int) -> list[str]:
     from dafnet_plugin.architectures.plan import readable, readable_count
 
     plan = findings.plan
+    assert plan is not None  # of DAFNet there is one
     width = max(len(edit_module.name) for edit_module in findings.modules)
     return [
         *(f"{m.name:<{width}}  {m.d_in} -> {m.d_out}" for m in findings.modules),

@@ -56,11 +56,11 @@ def run(options: argparse.Namespace) -> int:
         VERSIONS,
         StatisticsConfig,
         draw,
-        read_sentences,
         statistics_files,
         write_statistics,
     )
     from dafnet_plugin.errors import ConfigError
+    from dafnet_plugin.training.text import read_sentences
 
     config = StatisticsConfig.read(
         options.hparams,

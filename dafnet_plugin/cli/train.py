@@ -1,4 +1,4 @@
-"""``dafnet train``: meta-train a DAFNet."""
+"""``dafnet train``: meta-train a DAFNet or a KnowledgeEditor."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dafnet_plugin.cases import EditCase
 
-HELP = "Meta-train DAFNet from a YAML file; Ctrl-C stops, --resume goes on."
+HELP = "Meta-train DAFNet or KE from a YAML file; Ctrl-C stops, --resume goes on."
 EXAMPLE = """example:
   dafnet world --out .cache/tiny-world
   dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml
   dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml --resume
   dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml --train cases.jsonl path/to/dafset
+  dafnet train hparams/TRAINING/KE/tiny-gpt2.yaml
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the subcommand."""
-    parser.add_argument("hparams", help="hparams/TRAINING/DAFNET/<model>.yaml")
+    parser.add_argument("hparams", help="hparams/TRAINING/<METHOD>/<model>.yaml")
     parser.add_argument("--train", nargs="+", metavar="PATH", help="instead of train_path")
     parser.add_argument("--val", nargs="+", metavar="PATH", help="instead of val_path")
     parser.add_argument("--model", metavar="DIR", help="instead of model_name")
@@ -34,11 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train and say where the checkpoint is."""
+    from dafnet_plugin.cli.hparams_files import method_of
     from dafnet_plugin.errors import ConfigError
-    from dafnet_plugin.hparams import DAFNetTrainingHparams
-    from dafnet_plugin.training.trainer import DAFNetTrainer
+    from dafnet_plugin.methods import hparams_class
+    from dafnet_plugin.methods.trainers import trainer_class
+    from dafnet_plugin.schema import read_values
 
-    config = DAFNetTrainingHparams.read(
+    named = read_values(options.hparams).get("alg_name")
+    alg_name = method_of(Path(options.hparams), named)
+    try:
+        trainer_kind = trainer_class(alg_name)
+    except ConfigError as error:
+        raise ConfigError(f"{options.hparams}: {error}") from error
+    kind: Any = hparams_class(alg_name, training=True)
+    config = kind.read(
         options.hparams,
         {
             "train_path": options.train,
@@ -55,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     train = read_sources(_paths(config.train_path), "train")
     validation = read_sources(_paths(config.val_path), "eval")
     val = [case for cases in validation.values() for case in cases]
-    trainer = DAFNetTrainer(config, train, val or None, resume=options.resume)
+    trainer = trainer_kind(config, train, val or None, resume=options.resume)
     try:
         checkpoint = trainer.run()
     except KeyboardInterrupt:

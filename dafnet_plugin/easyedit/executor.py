@@ -13,10 +13,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from dafnet_plugin.artifacts.checkpoint import WEIGHTS
-from dafnet_plugin.cases import EditRequest
+from dafnet_plugin.cases import read_request
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.modules import find_edit_modules
-from dafnet_plugin.errors import DataError, ModelError
+from dafnet_plugin.errors import ModelError
 from dafnet_plugin.hparams import DAFNetHparams
 from dafnet_plugin.training.build import build_editor, consolidation_config
 
@@ -76,12 +76,12 @@ class DAFNetExecutor:
         Raises:
             DataError, NumericalError, ModelError, CheckpointError: the model is unchanged.
         """
-        edits = [_request(r) for r in ([requests] if isinstance(requests, Mapping) else requests)]
+        edits = list(map(read_request, as_list(requests)))
         held = self._holding(model, tok, hparams)
         editor = held.editor
         if copy:
             model = copying.deepcopy(model)
-            editor = editor.fork(_weak(model))
+            editor = editor.fork(weak(model))
             self._held[model] = _Held(held.source, held.stamp, editor)
         editor.tokenizer, editor.batch_size = tok, hparams.signal_batch_size
         editor.use_chat_template = hparams.use_chat_template
@@ -109,12 +109,19 @@ class DAFNetExecutor:
         if held is not None and known and (held.source, held.stamp) == (source, stamp):
             return held
         find_edit_modules(model, hparams.edit_modules)  # what does not exist is told first
-        editor = build_editor(hparams, _weak(model), tok)
+        editor = build_editor(hparams, weak(model), tok)
         self._held[model] = _Held(source, stamp, editor)
         return self._held[model]
 
 
-def _weak(model: nn.Module) -> nn.Module:
+def as_list(
+    requests: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+) -> Sequence[Mapping[str, Any]]:
+    """EasyEdit's requests, of which some callers give one by itself."""
+    return [requests] if isinstance(requests, Mapping) else requests
+
+
+def weak(model: nn.Module) -> nn.Module:
     """The model under a name that does not keep it alive; its memory must not."""
     return typing.cast(nn.Module, weakref.proxy(model))
 
@@ -139,18 +146,3 @@ def _stamp(hparams: DAFNetHparams) -> tuple[object, ...]:
         return (None,)
     settings = repr((hparams.network, hparams.fusion, hparams.consolidation, hparams.edit_bias))
     return state.st_mtime_ns, state.st_size, settings
-
-
-def _request(request: Mapping[str, Any]) -> EditRequest:
-    if not isinstance(request, Mapping):
-        raise DataError(f"edit request {request!r}; allowed: a mapping with prompt and target_new")
-    lacking = [name for name in ("prompt", "target_new") if name not in request]
-    if lacking:
-        raise DataError(f"edit request {dict(request)!r} lacks {' and '.join(lacking)}")
-    truth = request.get("ground_truth")
-    return EditRequest(
-        request["prompt"],
-        request["target_new"],
-        request.get("subject"),
-        truth if isinstance(truth, str) else None,
-    )

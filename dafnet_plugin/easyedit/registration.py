@@ -1,4 +1,4 @@
-"""Entering DAFNet into EasyEdit's tables."""
+"""Entering this package's methods into EasyEdit's tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from dafnet_plugin.easyedit import compat
 from dafnet_plugin.easyedit.datasets import register_datasets
 from dafnet_plugin.easyedit.executor import DAFNetExecutor
+from dafnet_plugin.easyedit.methods import MethodExecutor
 from dafnet_plugin.easyedit.trainer import DAFNetAlgorithm
+from dafnet_plugin.methods import METHODS, own_methods
 
 ALG_NAME = "DAFNET"
 
@@ -26,12 +28,16 @@ def register() -> compat.EasyEdit:
         return easyedit
     # The wheel copies back whatever weights it is given, sequential or not; the checkout decides
     # by itself and always wants them.
-    executor = DAFNetExecutor(always_return_weights=easyedit.version == "git")
+    always = easyedit.version == "git"
+    executor = DAFNetExecutor(always_return_weights=always)
     easyedit.alg_dict[ALG_NAME] = executor.apply_to_model
     easyedit.alg_train_dict[ALG_NAME] = DAFNetAlgorithm
     register_datasets(easyedit.ds_dict)
+    for name, method in METHODS.items():
+        easyedit.alg_dict[name] = MethodExecutor(name, method, always).apply_to_model
     if easyedit.callable_restore_algs is not None:
-        easyedit.callable_restore_algs.add(ALG_NAME)
+        adding = [name for name, method in METHODS.items() if method.adds_neurons]
+        easyedit.callable_restore_algs.update([ALG_NAME, *adding])
     _make_batchable(easyedit.batch_editor)
     return easyedit
 
@@ -42,6 +48,6 @@ def _make_batchable(batch_editor: Any) -> None:
 
     @functools.wraps(original)
     def is_batchable_method(alg_name: str) -> bool:
-        return alg_name == ALG_NAME or original(alg_name)
+        return alg_name in own_methods() or bool(original(alg_name))
 
     batch_editor.is_batchable_method = staticmethod(is_batchable_method)

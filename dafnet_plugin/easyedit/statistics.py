@@ -19,8 +19,7 @@ import yaml
 
 from dafnet_plugin.easyedit.second_moments import SecondMoment, second_moments
 from dafnet_plugin.errors import ConfigError, DataError
-from dafnet_plugin.files import atomic_path, read_jsonl
-from dafnet_plugin.training.text import read_texts
+from dafnet_plugin.files import atomic_path
 
 Version = Literal["wheel", "git"]
 VERSIONS: tuple[Version, ...] = ("wheel", "git")
@@ -169,33 +168,6 @@ def provide_statistics(
         found = second_moments(model, tokenizer, list(missing), drawn, dtype=hparams.mom2_dtype)
         for module, paths in missing.items():
             write_statistics(paths, found[module], hparams.mom2_n_samples)
-
-
-def read_sentences(path: str | Path) -> list[str]:
-    """Read local text.
-
-    Args:
-        path: ``.txt`` with a text a line; or ``.jsonl`` with ``{"text"}`` or
-            ``{"prompt", "answer"}`` a line, which are put together with a space.
-
-    Raises:
-        DataError: unreadable, another kind of file, or a line with neither; names file and line.
-    """
-    if Path(path).suffix != ".jsonl":
-        return read_texts(path)
-    texts = []
-    for number, record in enumerate(read_jsonl(path), start=1):
-        found = record if isinstance(record, dict) else {}
-        parts = (
-            [found.get("text")] if "text" in found else [found.get("prompt"), found.get("answer")]
-        )
-        if not all(isinstance(part, str) for part in parts):
-            raise DataError(
-                f"{path}: record {number}: {str(record)[:80]!r}; allowed: an object with the "
-                "field 'text', or with 'prompt' and 'answer', as text"
-            )
-        texts.append(" ".join(map(str, parts)))
-    return texts
 
 
 def draw(texts: Sequence[str], samples: int, seed: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -69,16 +69,16 @@ def find_edit_modules(model: nn.Module, names: Sequence[str]) -> list[EditModule
     """
     known = dict(model.named_modules())
     get_head = getattr(model, "get_output_embeddings", None)
-    head = _inside_adapter(get_head())[0] if get_head is not None else None
+    head = inside_adapter(get_head())[0] if get_head is not None else None
     found: list[EditModule] = []
-    problems = _wrapper_problems(model)
+    problems = wrapper_problems(model)
     linear = _linear_names(known)
     for name in names:
-        outer = next((path for path in (name, _WRAPPED + name) if path in known), None)
+        outer = find_path(known, name)
         if outer is None:
             problems.append(f"no module {name!r}{did_you_mean(name, linear)}")
             continue
-        module, inner = _inside_adapter(known[outer])
+        module, inner = inside_adapter(known[outer])
         transposed = _orientation(module)
         if transposed is None:
             problems.append(
@@ -113,7 +113,22 @@ _WRAPPED = "base_model.model."
 """What stands before the names of a model inside a ``PeftModel``."""
 
 
-def _inside_adapter(module: nn.Module) -> tuple[nn.Module, str]:
+def find_path(known: Mapping[str, nn.Module], name: str) -> str | None:
+    """Where a module is in ``model.named_modules()``, whatever is wrapped around the base model.
+
+    Args:
+        known: what that gives.
+        name: as in the base model, or as there.
+    """
+    return next((path for path in (name, _WRAPPED + name) if path in known), None)
+
+
+def base_name(path: str) -> str:
+    """The name in the base model of what is at a path of ``model.named_modules()``."""
+    return path.removeprefix(_WRAPPED)
+
+
+def inside_adapter(module: nn.Module) -> tuple[nn.Module, str]:
     """The module inside a PEFT layer and the end of its name, or the module itself."""
     base = getattr(module, "base_layer", None)
     return (base, ".base_layer") if isinstance(base, nn.Module) else (module, "")
@@ -121,15 +136,16 @@ def _inside_adapter(module: nn.Module) -> tuple[nn.Module, str]:
 
 def _linear_names(known: dict[str, nn.Module]) -> list[str]:
     """Names, as in the base model, of its linear modules; an adapter's own are left out."""
-    adapters = tuple(f"{path}." for path, module in known.items() if _inside_adapter(module)[1])
+    adapters = tuple(f"{path}." for path, module in known.items() if inside_adapter(module)[1])
     return sorted(
-        path.removeprefix(_WRAPPED)
+        base_name(path)
         for path, module in known.items()
-        if _orientation(_inside_adapter(module)[0]) is not None and not path.startswith(adapters)
+        if _orientation(inside_adapter(module)[0]) is not None and not path.startswith(adapters)
     )
 
 
-def _wrapper_problems(model: nn.Module) -> list[str]:
+def wrapper_problems(model: nn.Module) -> list[str]:
+    """What is wrong with what is wrapped around the base model."""
     config = getattr(model, "active_peft_config", None)
     if getattr(config, "is_prompt_learning", False):
         return [
@@ -145,7 +161,19 @@ def check_in_memory(modules: Sequence[EditModule]) -> None:
     Raises:
         ModelError: some are on the meta device, where ``device_map`` leaves what it offloads.
     """
-    away = [m.name for m in modules if m.weight.device.type == "meta"]
+    check_devices({m.name: m.weight.device for m in modules})
+
+
+def check_devices(devices: Mapping[str, torch.device]) -> None:
+    """Check that modules to be edited are in memory.
+
+    Args:
+        devices: where the weights of each are.
+
+    Raises:
+        ModelError: see :func:`check_in_memory`.
+    """
+    away = [name for name, device in devices.items() if device.type == "meta"]
     if away:
         raise ModelError(
             f"the weights of {', '.join(away)} are not in memory: offloaded by device_map; give "
@@ -174,12 +202,13 @@ def _orientation(module: nn.Module) -> bool | None:
     return None
 
 
-def by_position(edit_module: EditModule, rows: Tensor, mask: Tensor) -> Tensor:
+def by_position(name: str, rows: Tensor, mask: Tensor) -> Tensor:
     """What a module read, or a gradient at its output, as [texts, length, d].
 
     Some models (OPT) flatten texts and positions into one dimension before their MLP.
 
     Args:
+        name: of the module.
         rows: [texts, length, d] or [texts * length, d].
         mask: [texts, length].
 
@@ -188,8 +217,8 @@ def by_position(edit_module: EditModule, rows: Tensor, mask: Tensor) -> Tensor:
     """
     if rows.numel() != mask.numel() * rows.shape[-1]:
         raise ModelError(
-            f"{edit_module.name} saw {rows.numel() // rows.shape[-1]} of {mask.numel()} positions; "
-            "a module that is not run at every position (an expert) cannot be edited"
+            f"{name} saw {rows.numel() // rows.shape[-1]} of {mask.numel()} positions; a module "
+            "that is not run at every position (an expert) cannot be edited"
         )
     return rows.reshape(*mask.shape, rows.shape[-1])
 

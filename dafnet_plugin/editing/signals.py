@@ -48,6 +48,10 @@ class Signal:
         )
         return Signal(self.x[rows], self.delta[rows], lengths)
 
+    def to(self, device: torch.device) -> Signal:
+        """The signal on another device."""
+        return Signal(self.x.to(device), self.delta.to(device), self.tokens_per_edit.to(device))
+
 
 def concatenate(signals: Sequence[Signal]) -> Signal:
     """Join signals of one module along the sequence of edits."""
@@ -112,7 +116,7 @@ def capture_batch(
 
 
 def _rows(edit_module: EditModule, x: Tensor, delta: Tensor, mask: Tensor) -> Signal:
-    x, delta = by_position(edit_module, x, mask), by_position(edit_module, delta, mask)
+    x, delta = (by_position(edit_module.name, rows, mask) for rows in (x, delta))
     if not bool(torch.isfinite(delta).all() & torch.isfinite(x).all()):
         raise NumericalError(f"the gradient signal at {edit_module.name} is not finite")
     # Of a model that is spread over devices, each module has its own.

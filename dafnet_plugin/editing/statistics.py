@@ -33,7 +33,7 @@ def key_moments(
 
     def counter(number: int) -> object:
         def count(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            read = by_position(modules[number], inputs[0], mask[0])
+            read = by_position(modules[number].name, inputs[0], mask[0])
             x = read[mask[0].to(read.device)].float()  # [tokens, d_in]
             sums[number].addmm_(x.T, x)
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from dafnet_plugin.editing.dafnet import DAFNet
+from dafnet_plugin.editing.dafnet import SequenceState
 from dafnet_plugin.editing.modules import EditModule
 from dafnet_plugin.editing.objective import Question, losses_and_gradients
 from dafnet_plugin.editing.signals import Signal
@@ -24,7 +24,7 @@ from dafnet_plugin.errors import NumericalError
 def meta_step(
     model: nn.Module,
     modules: Sequence[EditModule],
-    dafnet: DAFNet,
+    dafnet: Callable[[Sequence[Signal]], SequenceState],
     signals: Sequence[Signal],
     questions: Sequence[Question],
     *,

@@ -35,6 +35,33 @@ def read_texts(path: str | Path) -> list[str]:
     raise DataError(f"{path}: plain text is read from .jsonl or .txt, not {path.suffix!r}")
 
 
+def read_sentences(path: str | Path) -> list[str]:
+    """Read local text.
+
+    Args:
+        path: ``.txt`` with a text a line; or ``.jsonl`` with ``{"text"}`` or
+            ``{"prompt", "answer"}`` a line, which are put together with a space.
+
+    Raises:
+        DataError: unreadable, another kind of file, or a line with neither; names file and line.
+    """
+    if Path(path).suffix != ".jsonl":
+        return read_texts(path)
+    texts = []
+    for number, record in enumerate(read_jsonl(path), start=1):
+        found = record if isinstance(record, dict) else {}
+        parts = (
+            [found.get("text")] if "text" in found else [found.get("prompt"), found.get("answer")]
+        )
+        if not all(isinstance(part, str) for part in parts):
+            raise DataError(
+                f"{path}: record {number}: {str(record)[:80]!r}; allowed: an object with the "
+                "field 'text', or with 'prompt' and 'answer', as text"
+            )
+        texts.append(" ".join(map(str, parts)))
+    return texts
+
+
 def true_statements(cases: Iterable[EditCase]) -> list[tuple[str, str]]:
     """What the cases say is true before any edit, as prompt and answer.
 

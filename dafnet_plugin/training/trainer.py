@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import os
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -22,15 +21,15 @@ from dafnet_plugin.devices import resolve_device
 from dafnet_plugin.editing.modules import check_in_memory, find_edit_modules
 from dafnet_plugin.editing.objective import Question
 from dafnet_plugin.editing.statistics import key_moments
-from dafnet_plugin.errors import ConfigError, DataError, NumericalError
+from dafnet_plugin.errors import DataError, NumericalError
 from dafnet_plugin.hparams import DAFNetTrainingHparams
 from dafnet_plugin.tokens import Encoded, context_length, encode
 from dafnet_plugin.training.bank import CaseBank, build_bank, paraphrases_of
 from dafnet_plugin.training.build import new_dafnet
-from dafnet_plugin.training.curriculum import Curriculum, Plateau, Ramp
 from dafnet_plugin.training.interrupt import deferred_interrupt
 from dafnet_plugin.training.reporting import Reporter
 from dafnet_plugin.training.resume import TrainingState, load_state, save_state
+from dafnet_plugin.training.settings import check_supported, model_label, new_curriculum
 from dafnet_plugin.training.sources import cases_of, hold_out
 from dafnet_plugin.training.step import meta_step
 from dafnet_plugin.training.text import encode_texts, read_texts, true_statements
@@ -64,11 +63,11 @@ class DAFNetTrainer:
         resume: bool = False,
     ) -> None:
         self.config = config
-        _check_supported(config)
+        check_supported(config)
         self.device = resolve_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.directory = Path(config.results_dir) / "models" / "DAFNET" / _name(config)
+        self.directory = Path(config.results_dir) / "models" / config.METHOD / model_label(config)
         sources = cases_of(train_set)
         if val_set is None and config.val_share:
             sources, val_set = hold_out(sources, config.val_share, config.seed)
@@ -77,14 +76,13 @@ class DAFNetTrainer:
         self.modules = find_edit_modules(self.model, config.edit_modules)
         check_in_memory(self.modules)
         torch.manual_seed(config.seed)
-        places = [edit_module.weight.device for edit_module in self.modules]
-        self.dafnet = new_dafnet(config, self.modules).place(places)
+        self.dafnet = self._new_network()
         self.banks = [self._bank(name, cases) for name, cases in sources.items()]
         self.text = self._preserved([case for cases in sources.values() for case in cases])
         self.paraphrases = paraphrases_of(self.banks, config.seed)
         self._fix_statistics()
         self.validation = self._validation(val_set)
-        self.curriculum = _curriculum(config)
+        self.curriculum = new_curriculum(config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.optimiser = self._optimiser()
         self.state = TrainingState()
@@ -122,7 +120,7 @@ class DAFNetTrainer:
         save_state(self, self._state_path)
         if not self.state.history:
             self._keep(None)
-        return load_checkpoint(self.directory)
+        return self._written()
 
     def _step(self) -> dict[str, float]:
         """One optimiser step over ``accumulate_bs`` sequences."""
@@ -141,7 +139,7 @@ class DAFNetTrainer:
                 self._questions(bank, cases.tolist()),
                 autocast=self._autocast,
             )
-            self.curriculum.observe(losses["total"])
+            self._observe(bank, losses)
         losses["gradient_norm"] = float(
             torch.nn.utils.clip_grad_norm_(self.dafnet.parameters(), self.config.grad_clip)
         )
@@ -177,7 +175,16 @@ class DAFNetTrainer:
             for batch in bank.batches(texts, size)
         ]
 
+    def _observe(self, bank: CaseBank, losses: dict[str, float]) -> None:
+        """Take note of a sequence's losses."""
+        self.curriculum.observe(losses["total"])
+
     # -- preparation --------------------------------------------------------------------------
+
+    def _new_network(self) -> Any:
+        """What is to be trained, beside the modules it is for."""
+        places = [edit_module.weight.device for edit_module in self.modules]
+        return new_dafnet(self.config, self.modules).place(places)
 
     def _bank(self, name: str, cases: Sequence[EditCase]) -> CaseBank:
         with tqdm(total=len(cases), desc=f"signals of {name}", disable=self.config.silent) as bar:
@@ -231,14 +238,18 @@ class DAFNetTrainer:
         )
 
     def _optimiser(self) -> torch.optim.Optimizer:
+        groups = [group | {"peak": group["lr"]} for group in self._optimiser_groups()]
+        return getattr(torch.optim, self.config.opt)(groups)
+
+    def _optimiser_groups(self) -> list[dict[str, Any]]:
+        """Parameters by learning rate."""
         networks = list(self.dafnet.networks.parameters())
         known = set(map(id, networks))
         rates = [p for p in self.dafnet.parameters() if id(p) not in known]
-        groups = [
-            {"params": networks, "lr": self.config.lr, "peak": self.config.lr},
-            {"params": rates, "lr": self.config.lr_lr, "peak": self.config.lr_lr},
+        return [
+            {"params": networks, "lr": self.config.lr},
+            {"params": rates, "lr": self.config.lr_lr},
         ]
-        return getattr(torch.optim, self.config.opt)(groups)
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -289,13 +300,21 @@ class DAFNetTrainer:
             "seconds": round(self.state.seconds, 1),
             "sources": {bank.name: len(bank) for bank in self.banks},
             "validation": named,
-            "config": self.config.to_dict() | {"model_name": _name(self.config)},
+            "config": self.config.to_dict() | {"model_name": model_label(self.config)},
         }
+        self._write(training)
+
+    def _write(self, training: dict[str, Any]) -> None:
+        """Write what has been trained, with what is known of its training."""
         names = tuple(edit_module.name for edit_module in self.modules)
         checkpoint = Checkpoint(self.dafnet, names, training, tuple(self.text), self.paraphrases)
         if self.config.fusion.kind != "least_squares":  # nothing else is consolidated
             checkpoint = dataclasses.replace(checkpoint, replay=(), paraphrases=())
         save_checkpoint(checkpoint, self.directory)
+
+    def _written(self) -> Any:
+        """What :meth:`_write` wrote last."""
+        return load_checkpoint(self.directory)
 
     # -- small things -------------------------------------------------------------------------
 
@@ -317,43 +336,3 @@ class DAFNetTrainer:
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.autocast)
-
-
-def _check_supported(config: DAFNetTrainingHparams) -> None:
-    """Refuse keys that only EasyEdit's ``EditTrainer`` acts on, rather than ignore them."""
-    defaults = DAFNetTrainingHparams(config.model_name, config.edit_modules)
-    given = [
-        name for name in _EDIT_TRAINER_ONLY if getattr(config, name) != getattr(defaults, name)
-    ]
-    if given:
-        raise ConfigError(
-            "DAFNetTrainer does not act on "
-            + ", ".join(f"{name}: {getattr(config, name)!r}" for name in given)
-            + "; allowed: the default. Only EasyEdit's EditTrainer reads these keys"
-        )
-
-
-_EDIT_TRAINER_ONLY = (
-    "archive",
-    "cbase",
-    "debug",
-    "early_stop_key",
-    "early_stop_patience",
-    "eval_only",
-    "final_eval",
-    "save",
-    "train_base",
-    "val_steps",
-)
-
-
-def _name(config: DAFNetTrainingHparams) -> str:
-    if isinstance(config.model_name, str):
-        return os.path.basename(os.path.normpath(config.model_name))
-    return config.model_name[0].config.model_type
-
-
-def _curriculum(config: DAFNetTrainingHparams) -> Curriculum:
-    if config.curriculum == "plateau":
-        return Plateau(config.max_edits, config.increase_after)
-    return Ramp(config.max_edits, config.curriculum_share)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.modules import EditModule, evaluation_mode, swapped_weights
 from dafnet_plugin.editing.scoring import scored_labels, scored_logits
 from dafnet_plugin.tokens import Encoded
@@ -57,7 +56,7 @@ class SequentialValidation:
             self._before = [self._predictions(texts) for texts in bank.locality]
 
     @torch.no_grad()
-    def run(self, dafnet: DAFNet) -> dict[int, Scores]:
+    def run(self, dafnet: nn.Module) -> dict[int, Scores]:
         """Return the scores for each sequence length."""
         was_training = dafnet.training
         dafnet.eval()
@@ -67,7 +66,7 @@ class SequentialValidation:
         finally:
             dafnet.train(was_training)
 
-    def _run_length(self, dafnet: DAFNet, length: int) -> Scores:
+    def _run_length(self, dafnet: nn.Module, length: int) -> Scores:
         sequences = max(1, min(len(self.bank), self.max_cases) // length)
         scores: list[list[float]] = [[], [], []]
         for number in range(sequences):
@@ -77,7 +76,7 @@ class SequentialValidation:
                     values += more
         return Scores(*(sum(values) / max(len(values), 1) for values in scores))
 
-    def _edited(self, dafnet: DAFNet, cases: list[int]):  # type: ignore[no-untyped-def]
+    def _edited(self, dafnet: nn.Module, cases: list[int]):  # type: ignore[no-untyped-def]
         state = dafnet(self.bank.select(torch.tensor(cases)))
         parameters, values = [], []
         for edit_module, update in zip(self.modules, state.updates, strict=True):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dafnet_plugin import DAFNetHparams
+from dafnet_plugin.methods import METHODS
 from tests.easyedit.dafnet_setup import PROMPTS, SUBJECTS, TARGETS, TRUTHS, write_yaml
 
 
@@ -34,7 +35,9 @@ def edit_through_easyedit(name: str, values: dict[str, Any]) -> dict[str, Any]:
     from dafnet_plugin.easyedit.compat.editors import ModelPair
 
     wrapped = values.pop("peft", False)
-    hparams = DAFNetHparams.from_hparams(write_yaml(Path(f"{name}.yaml"), values))
+    method = METHODS.get(values.get("alg_name", ""))
+    kind: Any = DAFNetHparams if method is None else method.hparams_class()
+    hparams = kind.from_hparams(write_yaml(Path(f"{name}.yaml"), values))
     if wrapped:
         hparams.model_name = with_lora(hparams)
     editor = BaseEditor.from_hparams(hparams)
@@ -51,12 +54,15 @@ def edit_through_easyedit(name: str, values: dict[str, Any]) -> dict[str, Any]:
             verbose=False,
         )
         now = dict(edited.named_parameters())
-        return [n for n, value in before.items() if not value.equal(now[n])], metrics
+        # A module that neurons stand beside has another name, and the weights in it, too.
+        return [
+            n for n, value in before.items() if n not in now or not value.equal(now[n])
+        ], metrics
 
     restored, _ = edit(False)
     changed, metrics = edit(True)
     return {
-        "reloads": wrapped or reloads(editor.model, Path(f"{name}-edited")),
+        "reloads": wrapped or method is not None or reloads(editor.model, Path(f"{name}-edited")),
         "class": type(editor.model).__name__,
         "dtype": str(editor.model.dtype),
         "known": not isinstance(editor.model_name, ModelPair),

@@ -49,6 +49,13 @@ def version(
         settings = {model: scaled(model).hparams for model in ARCHITECTURES}
         settings["gpt2-in-bfloat16"] = {**settings["gpt2"], "dtype": "bfloat16"}
         settings["llama-in-lora"] = {**settings["llama3.2-1b"], "peft": True}
+        settings["gemma-patched"] = {
+            "alg_name": "TPATCHER",
+            "model_name": settings["gemma-2-2b"]["model_name"],
+            "edit_modules": ["model.layers.1.mlp"],
+            "dtype": "bfloat16",
+            "steps": 5,
+        }
         (folder / "settings.json").write_text(json.dumps(settings))
         done = run_python(name, str(WORKER), "settings.json", "report.json", cwd=folder)
         assert done.returncode == 0, done.stderr[-4000:]
@@ -81,6 +88,17 @@ def test_a_precision_that_easyedit_does_not_know_is_loaded(
     assert "error" not in report, report["error"]
     assert report["dtype"] == "torch.bfloat16"
     assert report["restored"] == [] and report["changed"]
+
+
+def test_other_methods_are_given_what_easyedit_cannot_load(
+    version: str, reports: dict[str, dict[str, Any]]
+) -> None:
+    report = reports[version]["gemma-patched"]
+    assert "error" not in report, report["error"]
+    assert report["class"] == "Gemma2ForCausalLM" and report["dtype"] == "torch.bfloat16"
+    assert report["restored"] == []
+    assert all(name.startswith("model.layers.1.mlp.") for name in report["changed"])
+    assert report["changed"] and report["scored"] == [1, 1]
 
 
 def test_a_model_that_peft_wraps_is_edited_and_restored(

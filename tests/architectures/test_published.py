@@ -17,6 +17,7 @@ from dafnet_plugin.cli.hparams_files import read_hparams
 from dafnet_plugin.editing.modules import find_edit_modules, linear_shape
 from dafnet_plugin.errors import ModelError
 from dafnet_plugin.hparams import DAFNetTrainingHparams
+from dafnet_plugin.methods import own_methods
 from dafnet_plugin.schema import DEFAULTS
 
 HPARAMS = Path(__file__).resolve().parents[2] / "hparams"
@@ -24,7 +25,7 @@ TABLE = published_models()
 REAL = sorted(name for name in TABLE if not name.startswith("tiny-"))
 PAPER = ("gpt-j-6B", "llama-7b")
 KINDS = {"DAFNET": HPARAMS / "DAFNET", "TRAINING": HPARAMS / "TRAINING" / "DAFNET"}
-SHIPPED = sorted(file for folder in KINDS.values() for file in folder.glob("*.yaml"))
+SHIPPED = sorted(file for name in own_methods() for file in HPARAMS.glob(f"**/{name}/*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +104,8 @@ def test_shipped_files_fit_their_models(file: Path, skeletons: Skeletons) -> Non
     assert skeleton is not None and skeleton.published is not None  # not just the schema
     assert file.stem.removesuffix("-paper") == skeleton.published.name
     findings = check(hparams, skeleton, str(file))
-    assert findings.plan.network_parameters > 0
+    assert (findings.plan is None) == (hparams.METHOD != "DAFNET")
+    assert findings.plan is None or findings.plan.network_parameters > 0
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -160,6 +162,19 @@ def test_paper_files_say_what_the_paper_says(name: str, kind: str, skeletons: Sk
         assert hparams.curriculum == "plateau"
     else:
         assert hparams.consolidation.start == 0
+
+
+@pytest.mark.parametrize("kind", ["TPATCHER", "CALINET", "KE", "TRAINING/KE"])
+def test_files_of_the_other_methods_have_their_defaults_in_common(kind: str) -> None:
+    files = {file.stem: file for file in (HPARAMS / kind).glob("*.yaml")}
+    assert files.keys() == {"gpt2-xl", "gpt-j-6B", "llama-7b", "tiny-gpt2", "tiny-llama"}
+    own = {"KE": {"archive"}, "TRAINING/KE": {"model_class"}}.get(kind, set())
+    for name in files.keys() & set(REAL):
+        keys = set(yaml.safe_load(files[name].read_text()))
+        assert keys == {DEFAULTS, "model_name", "edit_modules"} | own
+        assert read_hparams(files[name]).model_name == (
+            read_hparams(KINDS["DAFNET"] / f"{name}.yaml").model_name
+        )
 
 
 @pytest.mark.parametrize("name", [n + end for n in REAL for end in ("", "-paper")])

@@ -29,6 +29,7 @@ NO_SCORE_DEPENDS_ON = {
     "dafnet_plugin/devices.py": "the device counts by its name",
     "dafnet_plugin/errors.py": "messages",
     "dafnet_plugin/files.py": "files count by their bytes",
+    "dafnet_plugin/registered.py": "registers methods, and checks names",
     "dafnet_plugin/schema.py": "what is read from YAML counts by its values",
     "dafnet_plugin/data/__init__.py": "data count by their bytes",
     "dafnet_plugin/easyedit/datasets.py": "used in meta-training only, where it counts",
@@ -37,6 +38,8 @@ NO_SCORE_DEPENDS_ON = {
 # Packages that are imported for the interface to EasyEdit, and used by DAFNet only.
 OF_DAFNET = ("dafnet_plugin/artifacts/", "dafnet_plugin/editing/", "dafnet_plugin/network/",
              "dafnet_plugin/training/", "dafnet_plugin/hparams.py")  # fmt: skip
+# Likewise, used by the other methods of this repository only, each of which counts its own.
+OF_METHODS = ("dafnet_plugin/methods/", "dafnet_plugin/easyedit/methods.py")
 # Loaders: what they have loaded counts by its bytes.
 OF_DATA = ("dafnet_plugin/data/",)
 
@@ -90,7 +93,9 @@ def counted(*groups: tuple[str, ...]) -> set[str]:
 def test_no_file_is_forgotten(start: str, groups: tuple[tuple[str, ...], ...]) -> None:
     known = counted(*groups, (fingerprint.ADAPTERS,)) | NO_SCORE_DEPENDS_ON.keys()
     forgotten = {
-        path for path in closure(start) - known if not path.startswith((*OF_DAFNET, *OF_DATA))
+        path
+        for path in closure(start) - known
+        if not path.startswith((*OF_DAFNET, *OF_METHODS, *OF_DATA))
     }
     assert not forgotten, "add them to benchmarks/fingerprint.py, or say here why they do not count"
 
@@ -114,7 +119,7 @@ def test_only_what_has_an_effect_counts(tmp_path: Path) -> None:
 
 
 def test_every_listed_file_is_there() -> None:
-    for name in ("DATA", "EASYEDIT", "EDITING", "TRAINING", "DAFNET", "DAFNET_TRAINING"):
+    for name in ("DATA", "EASYEDIT", "EDITING", "TRAINING", "DAFNET", "DAFNET_TRAINING", "METHOD"):
         for path in getattr(fingerprint, name):
             assert (ROOT / path).exists(), f"{name}: {path}"
 
@@ -135,7 +140,11 @@ def copied(folder: Path) -> Path:
         ("benchmarks/cli/run.py", set()),
         ("benchmarks/results.py", set()),
         ("dafnet_plugin/network/layer.py", {"DAFNET"}),
-        ("benchmarks/editing.py", {"DAFNET", "FT", "GRACE"}),
+        ("benchmarks/editing.py", {"DAFNET", "FT", "GRACE", "TPATCHER"}),
+        ("dafnet_plugin/methods/tpatcher/losses.py", {"TPATCHER"}),
+        ("dafnet_plugin/methods/neurons.py", {"TPATCHER"}),
+        ("dafnet_plugin/methods/calinet/method.py", set()),
+        ("dafnet_plugin/base_models.py", {"DAFNET", "TPATCHER"}),
         ("benchmarks/methods/memory.py", {"GRACE"}),
         ("benchmarks/methods/registry.py", set()),
     ],
@@ -155,7 +164,7 @@ def test_a_change_concerns_the_methods_that_depend_on_it(
         ),
     )
     code = editing_code.__wrapped__  # type: ignore[attr-defined]
-    before = {name: code(name) for name in ("DAFNET", "FT", "GRACE")}
+    before = {name: code(name) for name in ("DAFNET", "FT", "GRACE", "TPATCHER")}
     with open(root / changed, "a") as file:
         file.write("\nADDED = 1\n")
     assert {name for name, value in before.items() if code(name) != value} == methods

@@ -16,11 +16,11 @@ from dafnet_plugin.easyedit.statistics import (
     StatisticsConfig,
     draw,
     provide_statistics,
-    read_sentences,
     statistics_files,
     statistics_path,
 )
 from dafnet_plugin.errors import ConfigError, DataError, ModelError
+from dafnet_plugin.training.text import read_sentences
 
 from .conftest import SENTENCES, RunPython, require_easyedit
 

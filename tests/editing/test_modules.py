@@ -85,7 +85,7 @@ def test_frozen_and_evaluation_mode_restore_each_flag_also_on_error() -> None:
 def test_flattened_positions_are_told_apart_from_positions_that_are_missing() -> None:
     (edit_module,) = find_edit_modules(model("llama"), MODULES["llama"][:1])
     mask, rows = torch.ones(2, 3), torch.randn(2, 3, edit_module.d_in)
-    assert torch.equal(by_position(edit_module, rows, mask), rows)
-    assert torch.equal(by_position(edit_module, rows.flatten(0, 1), mask), rows)
+    assert torch.equal(by_position(edit_module.name, rows, mask), rows)
+    assert torch.equal(by_position(edit_module.name, rows.flatten(0, 1), mask), rows)
     with pytest.raises(ModelError, match=r"down_proj saw 4 of 6 positions; .*\(an expert\)"):
-        by_position(edit_module, rows.flatten(0, 1)[:4], mask)
+        by_position(edit_module.name, rows.flatten(0, 1)[:4], mask)

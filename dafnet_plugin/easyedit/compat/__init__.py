@@ -75,7 +75,8 @@ model-pair          both    editors/editor.py           ``hparams.model_name`` m
                                                         were not set. A name of which EasyEdit
                                                         knows no word (gemma, phi, glm; in the
                                                         wheel qwen and mistral, too), or a
-                                                        ``dtype``, is loaded for DAFNET.
+                                                        ``dtype``, is loaded for this
+                                                        package's methods.
 log-files           both    util/globals.py,            writes log and result files only into a
                             editors/utils.py            ``logs`` folder that exists already, and
                                                         adds no handler twice.

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from dafnet_plugin.errors import EasyEditError
+from dafnet_plugin.methods import own_methods
 
 from . import runtime
 
@@ -82,13 +83,13 @@ def take_model_pairs(module: ModuleType) -> None:
                     f"{len(name)} objects"
                 )
             hparams.model_name = ModelPair(*name)
-        elif hparams.alg_name == "DAFNET" and hparams.dtype is not None:
+        elif hparams.alg_name in own_methods() and hparams.dtype is not None:
             hparams.model_name = _loaded(hparams)  # EasyEdit knows float32 and float16 only
         try:
             original(self, hparams)
         except NotImplementedError:
             # What EasyEdit says of a name in which it finds none of the words it knows.
-            if hparams.alg_name != "DAFNET" or isinstance(hparams.model_name, ModelPair):
+            if hparams.alg_name not in own_methods() or isinstance(hparams.model_name, ModelPair):
                 raise
             hparams.model_name = _loaded(hparams)
             original(self, hparams)
@@ -99,7 +100,7 @@ def take_model_pairs(module: ModuleType) -> None:
 
 
 def _loaded(hparams: Any) -> ModelPair:
-    """The model that DAFNet's hyper-parameters name, loaded as `dafnet edit` does."""
+    """The model that a method of this package shall edit, loaded as `dafnet edit` does."""
     from dafnet_plugin.base_models import load_base_model
     from dafnet_plugin.devices import resolve_device
 
@@ -119,10 +120,10 @@ def _prepare_tokenizer(tokenizer: Any, model_type: str, alg_name: str) -> None:
 def _keep(editor: Any, sequential_edit: bool | None, settings: dict[str, Any]) -> dict[str, Any]:
     """Translate git's ``sequential_edit`` into the wheel's ``keep_original_weight``.
 
-    The wheel's own methods keep the wheel's default, which accumulates; DAFNET has one default on
-    both versions, git's: each edit is undone.
+    The wheel's own methods keep the wheel's default, which accumulates; this package's have one
+    default on both versions, git's: each edit is undone.
     """
-    if sequential_edit is None and editor.alg_name == "DAFNET":
+    if sequential_edit is None and editor.alg_name in own_methods():
         sequential_edit = not settings.get("keep_original_weight", True)
     if sequential_edit is None:
         return settings

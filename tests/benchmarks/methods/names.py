@@ -1,6 +1,8 @@
 """The methods that have a YAML file for the tiny models."""
 
-WHEEL = ("FT", "KN", "LoRA", "MEMIT", "MEND", "ROME", "SERAC")
+OWN = ("CALINET", "KE", "TPATCHER")
+"""Those of this repository, which every EasyEdit has."""
+WHEEL = ("FT", "KN", "LoRA", "MEMIT", "MEND", "ROME", "SERAC", *OWN)
 GIT = (
     "AlphaEdit",
     "CORE",

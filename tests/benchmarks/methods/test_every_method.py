@@ -12,7 +12,7 @@ from benchmarks.methods import get_adapter
 from tests.benchmarks.methods.conftest import RunWorker
 from tests.benchmarks.methods.names import GIT, WHEEL
 
-UNTRAINED = {"MEND", "SERAC", "MALMEN", "KN"}
+UNTRAINED = {"MEND", "SERAC", "MALMEN", "KE", "KN"}
 """Methods that a few steps of training, or a random model, leave at any result."""
 
 ROUNDING = 1e-4

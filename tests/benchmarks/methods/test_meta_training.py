@@ -20,7 +20,7 @@ from tests.benchmarks.methods.conftest import RunWorker
 def test_training_ends_when_its_time_is_up(place: str, run_worker: RunWorker) -> None:
     version, family = place.split("-")
     report = json.loads((run_worker(version, family) / "trainings.json").read_text())
-    assert set(report) == {"MEND", "SERAC"} | ({"MALMEN"} if version == "git" else set())
+    assert set(report) == {"MEND", "SERAC", "KE"} | ({"MALMEN"} if version == "git" else set())
     for alg_name, record in report.items():
         assert "error" not in record, record["error"]
         assert record["found"], alg_name

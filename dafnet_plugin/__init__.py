@@ -11,9 +11,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dafnet_plugin.artifacts.edits import DAFNetEdits
     from dafnet_plugin.cases import EditCase, EditRequest, Probe
     from dafnet_plugin.data.dafset import DAFSetDataset
-    from dafnet_plugin.easyedit import register
+    from dafnet_plugin.easyedit import edits_of, register
     from dafnet_plugin.editing.editor import DAFNetEditor
     from dafnet_plugin.hparams import DAFNetHparams, DAFNetHyperParams, DAFNetTrainingHparams
     from dafnet_plugin.training.trainer import DAFNetTrainer
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DAFNetEditor",
+    "DAFNetEdits",
     "DAFNetHparams",
     "DAFNetHyperParams",
     "DAFNetTrainer",
@@ -30,11 +32,13 @@ __all__ = [
     "EditCase",
     "EditRequest",
     "Probe",
+    "edits_of",
     "register",
 ]
 
 _HOME = {
     "DAFNetEditor": "dafnet_plugin.editing.editor",
+    "DAFNetEdits": "dafnet_plugin.artifacts.edits",
     "DAFNetHparams": "dafnet_plugin.hparams",
     "DAFNetHyperParams": "dafnet_plugin.hparams",
     "DAFNetTrainer": "dafnet_plugin.training.trainer",
@@ -43,6 +47,7 @@ _HOME = {
     "EditCase": "dafnet_plugin.cases",
     "EditRequest": "dafnet_plugin.cases",
     "Probe": "dafnet_plugin.cases",
+    "edits_of": "dafnet_plugin.easyedit",
     "register": "dafnet_plugin.easyedit",
 }
 # The names an EasyEdit user starts from: from then on `import easyeditor` has to work.

@@ -92,6 +92,11 @@ class DAFNetEdits:
             journal.close()
             raise
 
+    @property
+    def journalled(self) -> bool:
+        """Whether every change is on disk before the model has it."""
+        return self._journal is not None
+
     # -- what the editor tells and asks ---------------------------------------------------------
 
     def keep(self, before: Snapshot, after: Snapshot) -> None:

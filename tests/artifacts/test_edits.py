@@ -102,7 +102,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.parametrize("mode", ["least_squares", "consolidated"])
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(steps=STEPS, snapshots=st.integers(0, 3))
 def test_any_sequence_of_changes_ends_where_the_edits_left_say(
     mode: str, steps: list[tuple[str, int]], snapshots: int

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from dafnet_plugin.editing.quantised import attach_side_weights
 from dafnet_plugin.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,8 +29,9 @@ def load_base_model(
 
     if isinstance(hparams.model_name, tuple):
         model, tokenizer = hparams.model_name
-        # One that is spread over devices has its place already.
-        return model if _is_spread(model) else model.to(device), tokenizer
+        # One that is spread over devices, or quantised, has its place already.
+        placed = _is_spread(model) or getattr(model, "is_quantized", False)
+        return model if placed else model.to(device), tokenizer
     classes = {
         "model_class": getattr(hparams, "model_class", "AutoModelForCausalLM"),
         "tokenizer_class": getattr(hparams, "tokenizer_class", "AutoTokenizer"),
@@ -37,6 +40,9 @@ def load_base_model(
         if not hasattr(transformers, name):
             raise ConfigError(f"{key}: transformers has no class {name!r}")
     settings: dict[str, Any] = {_dtype_key(): model_dtype(hparams)}
+    if hparams.quantise:
+        settings["quantization_config"] = _quantisation(hparams)
+        settings["device_map"] = {"": device}
     if hparams.model_parallel:
         settings["device_map"] = "auto"
     try:
@@ -50,7 +56,29 @@ def load_base_model(
         raise ConfigError(
             f"model_name: {hparams.model_name!r} cannot be loaded: {error}"
         ) from error
+    if hparams.quantise:
+        attach_side_weights(model, hparams.edit_modules)
+        return model, tokenizer
     return model if hparams.model_parallel else model.to(device), tokenizer
+
+
+def _quantisation(hparams: DAFNetHparams | DAFNetTrainingHparams) -> Any:
+    """What ``from_pretrained`` needs to know to quantise a model while it loads it."""
+    import transformers
+
+    missing = [name for name in ("bitsandbytes", "accelerate") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"quantise: {hparams.quantise!r} needs {' and '.join(missing)}; "
+            f"pip install {' '.join(missing)}, or quantise: null"
+        )
+    if hparams.quantise == "8bit":
+        return transformers.BitsAndBytesConfig(load_in_8bit=True)
+    return transformers.BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=model_dtype(hparams),
+    )
 
 
 def model_dtype(hparams: DAFNetHparams | DAFNetTrainingHparams) -> torch.dtype:

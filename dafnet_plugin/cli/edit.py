@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from dafnet_plugin.artifacts.edits import DAFNetEdits
     from dafnet_plugin.base_models import load_base_model
     from dafnet_plugin.devices import resolve_device
+    from dafnet_plugin.editing.quantised import has_side_weights
     from dafnet_plugin.errors import ConfigError
     from dafnet_plugin.hparams import DAFNetHparams
     from dafnet_plugin.tokens import context_length, encode
@@ -67,6 +68,11 @@ def run(options: argparse.Namespace) -> int:
             f"--out: {hparams.model_name} is a model with a PEFT adapter, of which only the "
             "adapter would be saved, without the edits; merge it into the base model first "
             "(merge_and_unload), or edit from Python"
+        )
+    if options.out and has_side_weights(model):
+        raise ConfigError(
+            f"--out: a model in {hparams.quantise} has its edits in side weights, which ordinary "
+            "models do not have; use --save, and `dafnet export --peft` for an adapter"
         )
     editor = build_editor(hparams, model, tokenizer)
     # Everything is checked before anything runs, so that a bad edit is named, not stumbled over.

@@ -285,8 +285,7 @@ class DAFNetEditor:
             return
         for snapshot in (self._lent, Snapshot(None)):
             if snapshot is not None and self.weights.hold(self.weights.values(snapshot.state)):
-                self._tell(snapshot)
-                self._now = snapshot
+                self._replace(snapshot)
                 return
         raise ModelError(
             "the weights of the edited modules were changed by something else since the last "
@@ -296,10 +295,7 @@ class DAFNetEditor:
     def _replace(self, snapshot: Snapshot) -> None:
         values = self.weights.values(snapshot.state)
         self.weights.check_finite(values)
-        self._tell(snapshot)  # first: what is on disk must never lag behind the model
+        if self.keeper is not None:  # first: what is on disk must never lag behind the model
+            self.keeper.keep(self._now, snapshot)
         self.weights.give(values)
         self._now = snapshot
-
-    def _tell(self, after: Snapshot) -> None:
-        if self.keeper is not None:
-            self.keeper.keep(self._now, after)

@@ -28,8 +28,19 @@ from dafnet_plugin.editing.quantised import (
 from dafnet_plugin.errors import CheckpointError, ConfigError, ModelError
 from dafnet_plugin.hparams import DAFNetHparams
 from dafnet_plugin.training.build import build_editor
+from dafnet_plugin.training.trainer import DAFNetTrainer
 from tests.editing.test_consolidation import CONFIG, replay
-from tests.helpers import MODULES, bits, dafnet_for, model, random_dafnet, requests, tokenizer
+from tests.helpers import (
+    MODULES,
+    bits,
+    cases,
+    dafnet_for,
+    model,
+    random_dafnet,
+    requests,
+    tokenizer,
+    training_config,
+)
 
 NAMES = MODULES["llama"]
 
@@ -124,6 +135,17 @@ def test_edits_are_kept_as_of_any_model(tmp_path: Path) -> None:
     assert edits.export_peft(tmp_path / "adapter").exact
     adapted = peft.PeftModel.from_pretrained(full_precision(), str(tmp_path / "adapter")).eval()
     torch.testing.assert_close(logits(adapted), logits(base), rtol=1e-4, atol=1e-4)
+
+
+def test_meta_training_on_one(tmp_path: Path) -> None:
+    base = quantised()
+    attach_side_weights(base, NAMES)
+    before = bits(base.state_dict())
+    trainer = DAFNetTrainer(training_config(tmp_path, "llama", base, max_iters=2), cases(6))
+    start = bits(trainer.dafnet.state_dict())
+    trainer.run()
+    assert bits(base.state_dict()) == before
+    assert bits(trainer.dafnet.state_dict()) != start
 
 
 def test_inside_an_adapter() -> None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.jobs import JobFiles
-from benchmarks.locks import exclusive
 from benchmarks.results import Result, append_result, read_results
 from benchmarks.worker import ORPHAN_SECONDS
+from dafnet_plugin.locks import exclusive
 
 RESULTS = "results.jsonl"
 

@@ -11,7 +11,6 @@ from benchmarks.display import Display
 from benchmarks.estimates import Estimates, Timing, append_timing
 from benchmarks.grid import Cell, Filter, Setting, clipped
 from benchmarks.inventory import Inventory, easyedit_version
-from benchmarks.locks import exclusive
 from benchmarks.manifest import check_same_benchmark, write_manifest
 from benchmarks.methods import check_alg_name, get_adapter
 from benchmarks.pool import Ended, LocalPool, Needs, Pool
@@ -20,6 +19,7 @@ from benchmarks.results import Result, read_results
 from benchmarks.schedule import Task, run_tasks
 from benchmarks.tasks import Editing, Preparation, Training
 from dafnet_plugin.errors import ConfigError
+from dafnet_plugin.locks import exclusive
 
 
 def run_benchmark(

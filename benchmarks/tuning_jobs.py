@@ -14,7 +14,6 @@ from benchmarks.display import Display
 from benchmarks.grid import Cell, cells_of
 from benchmarks.inventory import Inventory
 from benchmarks.jobs import JobFiles, Kind, TuneJob, job_files
-from benchmarks.locks import exclusive
 from benchmarks.pool import Ended, Needs, Pool
 from benchmarks.schedule import Task, run_tasks
 from benchmarks.tasks import Preparation
@@ -23,6 +22,7 @@ from benchmarks.tuning.arena import settings_for
 from benchmarks.tuning.winner import write_settings
 from dafnet_plugin.errors import ConfigError
 from dafnet_plugin.files import read_json, write_json
+from dafnet_plugin.locks import exclusive
 
 SPACES = ROOT / "benchmarks" / "tuning"
 

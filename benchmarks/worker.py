@@ -15,10 +15,10 @@ from typing import Any
 
 from benchmarks.fingerprint import ChangedCodeError, check_unchanged
 from benchmarks.jobs import CellJob, Job, JobFiles, Kind, PrepareJob, TrainingJob, TuneJob, read_job
-from benchmarks.locks import exclusive
 from benchmarks.progress import ProgressFile
 from dafnet_plugin.errors import DAFNetError
 from dafnet_plugin.files import read_json, write_json
+from dafnet_plugin.locks import exclusive
 
 STARTED = "started.json"
 """In the folder of a meta-training: inputs and time limit of the job that began there."""

@@ -11,9 +11,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dafnet_plugin.artifacts.edits import DAFNetEdits
     from dafnet_plugin.cases import EditCase, EditRequest, Probe
     from dafnet_plugin.data.dafset import DAFSetDataset
-    from dafnet_plugin.easyedit import register
+    from dafnet_plugin.easyedit import edits_of, register
     from dafnet_plugin.editing.editor import DAFNetEditor
     from dafnet_plugin.hparams import DAFNetHparams, DAFNetHyperParams, DAFNetTrainingHparams
     from dafnet_plugin.methods.calinet.hparams import CaliNetHparams
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CaliNetHparams",
     "DAFNetEditor",
+    "DAFNetEdits",
     "DAFNetHparams",
     "DAFNetHyperParams",
     "DAFNetTrainer",
@@ -39,12 +41,14 @@ __all__ = [
     "KETrainingHparams",
     "Probe",
     "TPatcherHparams",
+    "edits_of",
     "register",
 ]
 
 _HOME = {
     "CaliNetHparams": "dafnet_plugin.methods.calinet.hparams",
     "DAFNetEditor": "dafnet_plugin.editing.editor",
+    "DAFNetEdits": "dafnet_plugin.artifacts.edits",
     "DAFNetHparams": "dafnet_plugin.hparams",
     "DAFNetHyperParams": "dafnet_plugin.hparams",
     "DAFNetTrainer": "dafnet_plugin.training.trainer",
@@ -57,6 +61,7 @@ _HOME = {
     "KETrainingHparams": "dafnet_plugin.methods.ke.hparams",
     "Probe": "dafnet_plugin.cases",
     "TPatcherHparams": "dafnet_plugin.methods.tpatcher.hparams",
+    "edits_of": "dafnet_plugin.easyedit",
     "register": "dafnet_plugin.easyedit",
 }
 # The names an EasyEdit user starts from: from then on `import easyeditor` has to work.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
+from dafnet_plugin.editing.quantised import attach_side_weights
 from dafnet_plugin.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,8 +30,9 @@ def load_base_model(hparams: Hparams, device: torch.device) -> tuple[Any, Any]:
 
     if isinstance(hparams.model_name, tuple):
         model, tokenizer = hparams.model_name
-        # One that is spread over devices has its place already.
-        return model if _is_spread(model) else model.to(device), tokenizer
+        # One that is spread over devices, or quantised, has its place already.
+        placed = _is_spread(model) or getattr(model, "is_quantized", False)
+        return model if placed else model.to(device), tokenizer
     classes = {
         "model_class": getattr(hparams, "model_class", "AutoModelForCausalLM"),
         "tokenizer_class": getattr(hparams, "tokenizer_class", "AutoTokenizer"),
@@ -38,6 +41,10 @@ def load_base_model(hparams: Hparams, device: torch.device) -> tuple[Any, Any]:
         if not hasattr(transformers, name):
             raise ConfigError(f"{key}: transformers has no class {name!r}")
     settings: dict[str, Any] = {_dtype_key(): model_dtype(hparams)}
+    quantise = getattr(hparams, "quantise", None)  # other methods' models are not
+    if quantise:
+        settings["quantization_config"] = _quantisation(quantise, model_dtype(hparams))
+        settings["device_map"] = {"": device}
     if hparams.model_parallel:
         settings["device_map"] = "auto"
     try:
@@ -51,7 +58,29 @@ def load_base_model(hparams: Hparams, device: torch.device) -> tuple[Any, Any]:
         raise ConfigError(
             f"model_name: {hparams.model_name!r} cannot be loaded: {error}"
         ) from error
+    if quantise:
+        attach_side_weights(model, hparams.edit_modules)
+        return model, tokenizer
     return model if hparams.model_parallel else model.to(device), tokenizer
+
+
+def _quantisation(quantise: str, dtype: torch.dtype) -> Any:
+    """What ``from_pretrained`` needs to know to quantise a model while it loads it."""
+    import transformers
+
+    missing = [name for name in ("bitsandbytes", "accelerate") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"quantise: {quantise!r} needs {' and '.join(missing)}; "
+            f"pip install {' '.join(missing)}, or quantise: null"
+        )
+    if quantise == "8bit":
+        return transformers.BitsAndBytesConfig(load_in_8bit=True)
+    return transformers.BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=dtype,
+    )
 
 
 def model_dtype(hparams: Hparams) -> torch.dtype:

@@ -80,6 +80,8 @@ class _ModelKeys(RegisteredConfig):
         fp16: load the model in float16, as in EasyEdit.
         dtype: load the model in this precision; None leaves it to ``fp16``, else float32. The
             update is computed and remembered in float32 whatever the model's precision is.
+        quantise: load the model in 8 or 4 bits (bitsandbytes); the edited modules get a side weight
+            in float32 for the update. ``dtype`` is then what the rest of the model computes in.
         use_chat_template: edit, train and ask inside the tokenizer's chat template, the prompt
             being the user's turn and the target the start of the answer.
     """
@@ -98,6 +100,7 @@ class _ModelKeys(RegisteredConfig):
     model_parallel: bool = False
     fp16: bool = False
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    quantise: Literal["8bit", "4bit"] | None = None
     use_chat_template: bool = False
 
     METHOD: ClassVar[str] = "DAFNET"
@@ -111,6 +114,8 @@ class _ModelKeys(RegisteredConfig):
             found.append("edit_bias: true; allowed only with fusion.kind running_mean or sum")
         if self.fp16 and self.dtype not in (None, "float16"):
             found.append(f"dtype: {self.dtype!r}; allowed: 'float16' or null, with fp16: true")
+        if self.edit_bias and self.quantise:
+            found.append(f"quantise: {self.quantise!r}; allowed: null, with edit_bias: true")
         if not isinstance(self.model_name, (str, tuple)):
             found.append(f"model_name: {self.model_name!r}; allowed: a directory or a hub name")
         for section, names in (

@@ -15,6 +15,8 @@ COMMANDS = (
     "dafset",
     "train",
     "edit",
+    "edits",
+    "export",
     "init-hparams",
     "plan",
     "stats",

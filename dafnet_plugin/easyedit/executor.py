@@ -77,20 +77,34 @@ class DAFNetExecutor:
             DataError, NumericalError, ModelError, CheckpointError: the model is unchanged.
         """
         edits = list(map(read_request, as_list(requests)))
-        held = self._holding(model, tok, hparams)
-        editor = held.editor
+        editor = self.editor_for(model, tok, hparams)
         if copy:
+            held = self._held[model]
             model = copying.deepcopy(model)
             editor = editor.fork(weak(model))
             self._held[model] = _Held(held.source, held.stamp, editor)
+        before = editor.edit(edits)
+        wanted = return_orig_weights and (keep_original_weight or self._always_return_weights)
+        return model, before if wanted else {}
+
+    def editor_of(self, model: nn.Module) -> DAFNetEditor | None:
+        """The editor that knows a model's edits, None for a model that was never edited."""
+        held = self._held.get(model)
+        return held.editor if held is not None else None
+
+    def editor_for(self, model: nn.Module, tok: Any, hparams: DAFNetHparams) -> DAFNetEditor:
+        """The editor that will make a model's next edits.
+
+        Raises:
+            ModelError, CheckpointError, ConfigError: as :meth:`apply_to_model`.
+        """
+        editor = self._holding(model, tok, hparams).editor
         editor.tokenizer, editor.batch_size = tok, hparams.signal_batch_size
         editor.use_chat_template = hparams.use_chat_template
         if editor.consolidation is not None:
             config = consolidation_config(hparams)
             editor.consolidation = replace(editor.consolidation, config=config)
-        before = editor.edit(edits)
-        wanted = return_orig_weights and (keep_original_weight or self._always_return_weights)
-        return model, before if wanted else {}
+        return editor
 
     def _holding(self, model: nn.Module, tok: Any, hparams: DAFNetHparams) -> _Held:
         """The memory of a model, begun anew if the model carries no edits and something changed."""
@@ -108,6 +122,11 @@ class DAFNetExecutor:
         stamp = _stamp(hparams)
         if held is not None and known and (held.source, held.stamp) == (source, stamp):
             return held
+        if held is not None and held.editor.keeper is not None:
+            raise ModelError(
+                "the model or the archive has changed since its edits began to be kept; close() "
+                "the DAFNetEdits of before"
+            )
         find_edit_modules(model, hparams.edit_modules)  # what does not exist is told first
         editor = build_editor(hparams, weak(model), tok)
         self._held[model] = _Held(source, stamp, editor)

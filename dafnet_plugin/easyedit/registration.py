@@ -5,11 +5,14 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from dafnet_plugin.artifacts.edits import DAFNetEdits
 from dafnet_plugin.easyedit import compat
 from dafnet_plugin.easyedit.datasets import register_datasets
 from dafnet_plugin.easyedit.executor import DAFNetExecutor
 from dafnet_plugin.easyedit.methods import MethodExecutor
 from dafnet_plugin.easyedit.trainer import DAFNetAlgorithm
+from dafnet_plugin.errors import ConfigError, ModelError
+from dafnet_plugin.hparams import DAFNetHparams
 from dafnet_plugin.methods import METHODS, own_methods
 
 ALG_NAME = "DAFNET"
@@ -40,6 +43,29 @@ def register() -> compat.EasyEdit:
         easyedit.callable_restore_algs.update([ALG_NAME, *adding])
     _make_batchable(easyedit.batch_editor)
     return easyedit
+
+
+def edits_of(editor: Any, **settings: Any) -> DAFNetEdits:
+    """See :func:`dafnet_plugin.easyedit.edits_of`."""
+    executor = register().alg_dict[ALG_NAME].__self__
+    hparams = getattr(editor, "hparams", None)
+    if isinstance(hparams, DAFNetHparams):
+        found = executor.editor_for(editor.model, editor.tok, hparams)
+    else:
+        found = executor.editor_of(editor) if hasattr(editor, "parameters") else None
+    if found is None:
+        raise ModelError(
+            f"{type(editor).__name__}: no DAFNet edits are known of it; allowed: a BaseEditor with "
+            "DAFNetHparams, or a model that one has edited"
+        )
+    if isinstance(found.keeper, DAFNetEdits):
+        if settings:
+            raise ConfigError(
+                f"{', '.join(settings)}: the edits of this model are kept already; close() that "
+                "DAFNetEdits first"
+            )
+        return found.keeper
+    return DAFNetEdits(found, **settings)
 
 
 def _make_batchable(batch_editor: Any) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,54 +14,24 @@ from dafnet_plugin.editing.consolidation import Consolidation, consolidate
 from dafnet_plugin.editing.dafnet import DAFNet, SequenceState
 from dafnet_plugin.editing.fusion import loosen
 from dafnet_plugin.editing.modules import (
-    EditModule,
     check_in_memory,
     find_edit_modules,
     swapped_weights,
 )
+from dafnet_plugin.editing.record import (
+    Call,
+    Calls,
+    Keeper,
+    Settings,
+    Snapshot,
+    begins,
+    named,
+)
 from dafnet_plugin.editing.signals import Signal, capture
-from dafnet_plugin.errors import CheckpointError, ConfigError, ModelError, NumericalError
+from dafnet_plugin.editing.weights import EditedWeights, check_shapes
+from dafnet_plugin.editing.weights_copy import WeightsCopy
+from dafnet_plugin.errors import ConfigError, ModelError
 from dafnet_plugin.tokens import Encoded, context_length, encode, pad_id_of
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What an editor had done at some moment; cheap, since states are immutable.
-
-    Attributes:
-        state: the sequence state, None before the first edit.
-        requests: the edits made so far.
-    """
-
-    state: SequenceState | None
-    requests: tuple[EditRequest, ...]
-
-
-class WeightsCopy(Mapping[str, Tensor]):
-    """Weights before an edit by parameter name, and the edit memory that goes with them.
-
-    A mapping to whoever copies the weights back (each tensor is computed when asked for, bit for
-    bit what the model held); calling it restores weights and memory together.
-    """
-
-    def __init__(self, editor: DAFNetEditor, snapshot: Snapshot) -> None:
-        self._editor = editor
-        self.snapshot = snapshot
-
-    def __getitem__(self, name: str) -> Tensor:
-        # Whoever reads may copy back, even when this object is gone.
-        self._editor._lent = self.snapshot
-        return self._editor.weights_of(self.snapshot)[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._editor.parameter_names)
-
-    def __len__(self) -> int:
-        return len(self._editor.parameter_names)
-
-    def __call__(self) -> None:
-        """Put weights and edit memory back as they were."""
-        self._editor.restore(self.snapshot)
 
 
 class DAFNetEditor:
@@ -79,6 +49,9 @@ class DAFNetEditor:
         batch_size: edits per forward pass when signals are taken.
         consolidation: how to go over a growing sequence again; None for never.
         use_chat_template: edit requests inside the tokenizer's chat template.
+
+    Attributes:
+        keeper: who is told of every change of the edits; None for nobody.
 
     Raises:
         ModelError: a module is missing or not linear, or its weights are not in memory.
@@ -111,12 +84,9 @@ class DAFNetEditor:
         self.batch_size = batch_size
         self.consolidation = consolidation
         self.use_chat_template = use_chat_template
-        self.parameter_names, self._parameters = self._edited_parameters()
-        self._originals = [parameter.detach().clone() for parameter in self._parameters]
-        for name, original in zip(self.parameter_names, self._originals, strict=True):
-            if not torch.isfinite(original).all():
-                raise NumericalError(f"{name} holds NaN or infinity: the model cannot be edited")
-        self._now = Snapshot(None, ())
+        self.weights = EditedWeights(self.modules, dafnet.edit_bias)
+        self.keeper: Keeper | None = None
+        self._now = Snapshot(None)
         self._lent: Snapshot | None = None
 
     @property
@@ -124,56 +94,114 @@ class DAFNetEditor:
         """The edits the model carries, in the order they were made."""
         return self._now.requests
 
+    @property
+    def parameter_names(self) -> list[str]:
+        """Names of the parameters that edits change."""
+        return self.weights.names
+
+    @property
+    def settings(self) -> Settings:
+        """What the next call is made with."""
+        config = self.consolidation.config if self.consolidation else None
+        return Settings(self.batch_size, self.use_chat_template, config)
+
     # -- editing ------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def edit(self, requests: Sequence[EditRequest]) -> WeightsCopy:
+    def edit(
+        self, requests: Sequence[EditRequest], case_ids: Sequence[str] | None = None
+    ) -> WeightsCopy:
         """Add edits to the sequence and fold them into the model's weights.
+
+        Args:
+            case_ids: names that the edits go by from now on; None to number them on.
 
         Returns:
             what is needed to undo this call: see :class:`WeightsCopy`.
 
         Raises:
-            DataError: a request cannot be tokenised or is too long for the model.
+            DataError: a request cannot be tokenised or is too long for the model, or a name is
+                there already.
             NumericalError: a signal or an update is not finite.
             ModelError: something else changed the edited weights since the last edit.
             In each case the model and the edits it carries stay as they were.
         """
         self.synchronise()
         before = WeightsCopy(self, self._now)
-        if requests:
-            after = self._extended(self._now, requests)
-            self._check_finite(after)
-            self._set(after)
+        edits = named(self._now.calls, requests, case_ids)
+        if edits:
+            self._replace(self._extended(self._now, Call(edits, self.settings)))
         # Only now: after a failed edit, weights read before it are still to be recognised.
         self._lent = None
         return before
 
-    def _extended(self, snapshot: Snapshot, requests: Sequence[EditRequest]) -> Snapshot:
-        """A snapshot with more edits, consolidated wherever the sequence becomes due."""
-        rest = list(requests)
+    @torch.no_grad()
+    def remake(self, calls: Calls) -> WeightsCopy:
+        """Let the model carry these calls and no others, as if no other had ever been made.
+
+        What comes after the first call that differs is made anew, starting from the latest
+        snapshot there is: later edits look at earlier ones, so nothing less would be exact.
+
+        Returns:
+            what is needed to go back.
+
+        Raises:
+            DataError, NumericalError, ModelError: as :meth:`edit`; nothing was changed.
+        """
+        self.synchronise()
+        before = WeightsCopy(self, self._now)
+        known = self.keeper.known(calls) if self.keeper else None
+        candidates = [Snapshot(None), known, self._now]
+        snapshot = max(
+            (one for one in candidates if one is not None and begins(calls, one.calls)),
+            key=lambda one: len(one.calls),
+        )
+        for call in calls[len(snapshot.calls) :]:
+            snapshot = self._extended(snapshot, call)
+        self._replace(snapshot)
+        self._lent = None
+        return before
+
+    def _extended(self, snapshot: Snapshot, call: Call) -> Snapshot:
+        """A snapshot with one more call, consolidated wherever the sequence becomes due."""
+        consolidation = self._consolidation_of(call.settings)
+        state, requests = snapshot.state, snapshot.requests
+        rest = [edit.request for edit in call.edits]
         while rest:
-            made = len(snapshot.requests)
-            due = self.consolidation.until(made) if self.consolidation else None
+            due = consolidation.until(len(requests)) if consolidation else None
             part = rest[:due]
             rest = rest[len(part) :]
-            state = self.dafnet(self.signals(part), snapshot.state)
-            snapshot = Snapshot(state, (*snapshot.requests, *part))
-            if self.consolidation and len(part) == due:
-                snapshot = self._consolidated(snapshot, self.consolidation)
-        return snapshot
+            state = self.dafnet(self._signals(part, call.settings), state)
+            requests = (*requests, *part)
+            if consolidation and len(part) == due:
+                state = self._consolidated(state, requests, consolidation, call.settings)
+        return Snapshot(state, (*snapshot.calls, call))
 
-    def _consolidated(self, snapshot: Snapshot, consolidation: Consolidation) -> Snapshot:
-        state = snapshot.state
-        assert state is not None  # there is at least one edit
+    def _consolidation_of(self, settings: Settings) -> Consolidation | None:
+        if settings.consolidation is None:
+            return None
+        if self.consolidation is None:
+            raise ConfigError(
+                "these edits were made with consolidation, which this editor has no text for; "
+                "load the same archive as then"
+            )
+        return replace(self.consolidation, config=settings.consolidation)
+
+    def _consolidated(
+        self,
+        state: SequenceState,
+        requests: Sequence[EditRequest],
+        consolidation: Consolidation,
+        settings: Settings,
+    ) -> SequenceState:
         # A prompt that was edited again has its last target.
-        last = {request.prompt: request for request in snapshot.requests}
-        with swapped_weights(self._parameters, self._originals):
+        last = {request.prompt: request for request in requests}
+        with swapped_weights(self.weights.parameters, self.weights.originals):
             changes = consolidate(
                 self.model,
                 self.modules,
                 [update.weight for update in state.updates],
-                self._encoded(list(last.values())),
+                self._encoded(list(last.values()), settings),
                 self.dafnet.key_moments,
                 consolidation,
                 pad_id=pad_id_of(self.tokenizer),
@@ -182,25 +210,28 @@ class DAFNetEditor:
             loosen(update, change, self.dafnet.prior(number), consolidation.config.room)
             for number, (update, change) in enumerate(zip(state.updates, changes, strict=True))
         )
-        return replace(snapshot, state=replace(state, updates=updates))
+        return replace(state, updates=updates)
 
     def signals(self, requests: Sequence[EditRequest]) -> list[Signal]:
         """Gradient signals of requests on the unedited model, one a module."""
-        with swapped_weights(self._parameters, self._originals):
+        return self._signals(requests, self.settings)
+
+    def _signals(self, requests: Sequence[EditRequest], settings: Settings) -> list[Signal]:
+        with swapped_weights(self.weights.parameters, self.weights.originals):
             return capture(
                 self.model,
                 self.modules,
-                self._encoded(requests),
+                self._encoded(requests, settings),
                 pad_id=pad_id_of(self.tokenizer),
-                batch_size=self.batch_size,
+                batch_size=settings.batch_size,
             )
 
-    def _encoded(self, requests: Sequence[EditRequest]) -> list[Encoded]:
+    def _encoded(self, requests: Sequence[EditRequest], settings: Settings) -> list[Encoded]:
         return encode(
             self.tokenizer,
             [(request.prompt, request.target_new) for request in requests],
             context_length(self.model),
-            chat=self.use_chat_template,
+            chat=settings.use_chat_template,
         )
 
     # -- going back ---------------------------------------------------------------------------
@@ -212,21 +243,19 @@ class DAFNetEditor:
     @torch.no_grad()
     def restore(self, snapshot: Snapshot) -> None:
         """Give the model the edits of a snapshot, bit for bit as they were."""
-        self._set(snapshot)
+        self._replace(snapshot)
 
     def reset(self) -> None:
         """Undo every edit, bit for bit."""
-        self.restore(Snapshot(None, ()))
+        self.restore(Snapshot(None))
 
     def weights_of(self, snapshot: Snapshot) -> dict[str, Tensor]:
         """Copies of the edited parameters, by name, as they are with a snapshot's edits."""
-        values = self._weights_of(snapshot)
-        return {
-            name: value.clone() for name, value in zip(self.parameter_names, values, strict=True)
-        }
+        values = self.weights.values(snapshot.state)
+        return {name: value.clone() for name, value in zip(self.weights.names, values, strict=True)}
 
     def fork(self, model: nn.Module) -> DAFNetEditor:
-        """An editor of the same edits for a copy of the model."""
+        """An editor of the same edits for a copy of the model; nobody is told of its edits."""
         names = [edit_module.name for edit_module in self.modules]
         twin = DAFNetEditor(
             model,
@@ -237,7 +266,7 @@ class DAFNetEditor:
             consolidation=self.consolidation,
             use_chat_template=self.use_chat_template,
         )
-        twin._originals, twin._now = self._originals, self._now
+        twin.weights.originals, twin._now = self.weights.originals, self._now
         return twin
 
     @torch.no_grad()
@@ -251,85 +280,22 @@ class DAFNetEditor:
         Raises:
             ModelError: the weights are none of these.
         """
-        _, self._parameters = self._edited_parameters()  # they may have been replaced
-        if self._holds(self._weights_of(self._now)):
+        self.weights.refresh()
+        if self.weights.hold(self.weights.values(self._now.state)):
             return
-        for snapshot in (self._lent, Snapshot(None, ())):
-            if snapshot is not None and self._holds(self._weights_of(snapshot)):
-                self._now = snapshot
+        for snapshot in (self._lent, Snapshot(None)):
+            if snapshot is not None and self.weights.hold(self.weights.values(snapshot.state)):
+                self._replace(snapshot)
                 return
         raise ModelError(
             "the weights of the edited modules were changed by something else since the last "
             "DAFNet edit; restore them, or make a new DAFNetEditor that takes them as original"
         )
 
-    # -- weights ------------------------------------------------------------------------------
-
-    def _edited_parameters(self) -> tuple[list[str], list[nn.Parameter]]:
-        names, parameters = [], []
-        for edit_module in self.modules:
-            names.append(f"{edit_module.path}.weight")
-            parameters.append(edit_module.weight)
-            if self.dafnet.edit_bias:
-                if edit_module.bias is None:
-                    raise ConfigError(
-                        f"edit_bias is true, but module {edit_module.name!r} has no bias"
-                    )
-                names.append(f"{edit_module.path}.bias")
-                parameters.append(edit_module.bias)
-        return names, parameters
-
-    def _weights_of(self, snapshot: Snapshot) -> list[Tensor]:
-        """Values of the edited parameters with the edits of a snapshot, in their own dtype."""
-        if snapshot.state is None:
-            return self._originals
-        changes: list[Tensor] = []
-        for edit_module, update in zip(self.modules, snapshot.state.updates, strict=True):
-            changes.append(edit_module.stored(update.weight))
-            if update.bias is not None:
-                changes.append(update.bias)
-        return [
-            (original.to(change.dtype) + change).to(original.dtype)
-            for original, change in zip(self._originals, changes, strict=True)
-        ]
-
-    def _holds(self, values: Sequence[Tensor]) -> bool:
-        return all(
-            parameter.device == value.device
-            and parameter.dtype == value.dtype
-            and torch.equal(parameter, value)
-            for parameter, value in zip(self._parameters, values, strict=True)
-        )
-
-    def _set(self, snapshot: Snapshot) -> None:
-        for parameter, value in zip(self._parameters, self._weights_of(snapshot), strict=True):
-            parameter.copy_(value)
+    def _replace(self, snapshot: Snapshot) -> None:
+        values = self.weights.values(snapshot.state)
+        self.weights.check_finite(values)
+        if self.keeper is not None:  # first: what is on disk must never lag behind the model
+            self.keeper.keep(self._now, snapshot)
+        self.weights.give(values)
         self._now = snapshot
-
-    def _check_finite(self, snapshot: Snapshot) -> None:
-        for name, value in zip(self.parameter_names, self._weights_of(snapshot), strict=True):
-            if not torch.isfinite(value).all():
-                raise NumericalError(
-                    f"the update of {name} is not finite in {value.dtype}; the model is unchanged"
-                )
-
-
-def check_shapes(modules: Sequence[EditModule], dafnet: DAFNet) -> None:
-    """Check that modules have the shapes a DAFNet was made for.
-
-    Raises:
-        CheckpointError: names each module that differs, with both shapes.
-    """
-    if len(modules) != len(dafnet.shapes):
-        raise CheckpointError(
-            f"DAFNet was trained for {len(dafnet.shapes)} modules, {len(modules)} are named"
-        )
-    problems = [
-        f"{edit_module.name} is {edit_module.shape}, the checkpoint has {shape}"
-        for edit_module, shape in zip(modules, dafnet.shapes, strict=True)
-        if edit_module.shape != shape
-    ]
-    if problems:
-        raise CheckpointError(
-            "the checkpoint does not fit the model (d_in, d_out): " + "; ".join(problems)
-        )

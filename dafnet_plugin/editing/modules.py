@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from dafnet_plugin.editing.side_weight import SideWeight
 from dafnet_plugin.errors import ModelError, did_you_mean
 
 
@@ -86,10 +87,12 @@ def find_edit_modules(model: nn.Module, names: Sequence[str]) -> list[EditModule
             )
         elif module is head:
             problems.append(f"{name!r} is the language-model head, which edits leave alone")
-        elif not module.weight.dtype.is_floating_point:
+        elif is_quantised(module):
             problems.append(
                 f"{name!r} has quantised weights ({module.weight.dtype}), which an update cannot "
-                "be added to; load the model in bfloat16, float16 or float32"
+                "be added to; give it a side weight (`quantise` in the hyper-parameters, or "
+                "dafnet_plugin.editing.quantised.attach_side_weights), or load the model in "
+                "bfloat16, float16 or float32"
             )
         else:
             d_in, d_out = linear_shape(module) or (0, 0)
@@ -128,9 +131,26 @@ def base_name(path: str) -> str:
     return path.removeprefix(_WRAPPED)
 
 
+def find_place(model: nn.Module, name: str) -> str | None:
+    """The path of a module of the base model in ``model.named_modules()``, None if it is missing.
+
+    Args:
+        name: as in the base model, or as in ``model.named_modules()``.
+    """
+    known = dict(model.named_modules())
+    outer = find_path(known, name)
+    return None if outer is None else outer + inside_adapter(known[outer])[1]
+
+
+def is_quantised(module: nn.Module) -> bool:
+    """Whether a linear module's weight is of a kind that nothing can be added to."""
+    weight = module.weight
+    return isinstance(weight, Tensor) and not weight.dtype.is_floating_point
+
+
 def inside_adapter(module: nn.Module) -> tuple[nn.Module, str]:
     """The module inside a PEFT layer and the end of its name, or the module itself."""
-    base = getattr(module, "base_layer", None)
+    base = None if isinstance(module, SideWeight) else getattr(module, "base_layer", None)
     return (base, ".base_layer") if isinstance(base, nn.Module) else (module, "")
 
 
@@ -192,7 +212,7 @@ def linear_shape(module: nn.Module) -> tuple[int, int] | None:
 
 def _orientation(module: nn.Module) -> bool | None:
     """True for [d_out, d_in], False for [d_in, d_out], None for a module that is not linear."""
-    if isinstance(module, nn.Linear):
+    if isinstance(module, nn.Linear | SideWeight):
         return True
     # transformers' Conv1D, told by structure so that this file needs no transformers.
     if type(module).__name__ == "Conv1D" and isinstance(

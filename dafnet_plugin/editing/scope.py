@@ -67,7 +67,7 @@ def _keys(
         first = first_scored(batch)
 
         def read(number: int, x: Tensor, first: Tensor = first) -> None:
-            rows = by_position(modules[number], x, first)
+            rows = by_position(modules[number].name, x, first)
             found[number].append(rows[first.to(rows.device)])
 
         with evaluation_mode(model), _reading(modules, read):
@@ -89,7 +89,7 @@ def moved_keys(
 
     def move(number: int, x: Tensor) -> Tensor:
         added = torch.zeros_like(x)
-        rows = by_position(modules[number], added, first)
+        rows = by_position(modules[number].name, added, first)
         rows[first.to(x.device)] = shifts[number].to(x)
         return x + added
 

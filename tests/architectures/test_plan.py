@@ -52,7 +52,7 @@ def test_planned_is_what_an_editor_holds(
     assert state is not None
     assert plan.model == size(list(model.parameters()))
     assert plan.network_parameters == sum(p.numel() for p in dafnet.networks.parameters())
-    assert plan.originals == size(editor._originals)
+    assert plan.originals == size(editor.weights.originals)
     whiteners = [dafnet.whitener(number) for number in range(len(dafnet.shapes))]
     assert plan.statistics == size(dafnet.key_moments) + size(whiteners)
     held = [*dafnet.parameters(), *dafnet.buffers()]

@@ -15,10 +15,10 @@ import pytest
 import benchmarks.pool as pools
 from benchmarks.config import ROOT
 from benchmarks.jobs import JobFiles, PrepareJob, TrainingJob, write_job
-from benchmarks.locks import exclusive
 from benchmarks.pool import Ended, LocalPool, Needs, launch, outcome
 from benchmarks.worker import STARTED, USER_ERROR, clear_of_other_jobs
 from dafnet_plugin.errors import ConfigError
+from dafnet_plugin.locks import exclusive
 from tests.benchmarks.stand_in import install
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="processes are told apart by signals")

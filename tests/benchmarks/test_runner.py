@@ -15,11 +15,11 @@ import pytest
 
 import benchmarks.runner as runner
 from benchmarks.display import Display
-from benchmarks.locks import exclusive
 from benchmarks.manifest import in_order
 from benchmarks.pool import LocalPool
 from benchmarks.results import Result, details_path, read_details, read_results
 from dafnet_plugin.errors import ConfigError, DataError
+from dafnet_plugin.locks import exclusive
 from tests.benchmarks.stand_in import CASES, config, install, noted
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="processes are killed by signals")

@@ -9,7 +9,9 @@ from typing import Any
 import easyeditor
 import torch
 
-from dafnet_plugin import DAFNetHparams, DAFNetHyperParams, register
+from dafnet_plugin import DAFNetHparams, DAFNetHyperParams, edits_of, register
+from dafnet_plugin.artifacts.saved_edits import read_edits
+from dafnet_plugin.errors import ConfigError, ModelError
 from tests.easyedit import dafnet_setup as setup
 from tests.easyedit.dafnet_bench import (
     ALG_DICT,
@@ -175,6 +177,47 @@ def normal_edit(bench: Bench) -> Report:
     return {"kept": kept, "continued": same(editor.model, bench.reference([[0], [3]]))}
 
 
+def kept(bench: Bench) -> Report:
+    """The edits of an editor's model, as things one can keep."""
+    editor = bench.editor()
+    edits = edits_of(editor, journal=f"journal-{bench.family}")
+    editor.edit(**facts([0, 1, 2]), sequential_edit=True)
+    editor.edit(**facts([3]), sequential_edit=False)
+    listed = [(edit.case_id, edit.request.target_new) for edit in edits_of(editor.model).list()]
+    edits.undo("2")
+    undone = same(editor.model, bench.reference([[0], [2]]))
+    editor.edit(**facts([3]), sequential_edit=True)
+    continued = same(editor.model, bench.reference([[0], [2], [3]]))
+    edits.save("saved")
+    base, _ = setup.load(bench.folder)
+    read_edits("saved").apply(base)
+    adapter = edits.export_peft("adapter")
+    try:
+        edits_of(editor, snapshots=3)
+        message = ""
+    except ConfigError as error:
+        message = str(error)
+    edits.close()
+    again = bench.editor()
+    second = edits_of(again, journal=f"journal-{bench.family}")
+    try:
+        edits_of(bench.reference([]))
+        unknown = ""
+    except ModelError as error:
+        unknown = str(error)
+    return {
+        "listed": listed,
+        "undone": undone,
+        "continued": continued,
+        "saved": same(base, editor.model),
+        "exact": adapter.exact,
+        "same_object": edits_of(again) is second,
+        "journal": same(again.model, editor.model),
+        "message": message,
+        "unknown": unknown,
+    }
+
+
 def changed_weights(bench: Bench) -> Report:
     """Something else changes an edited weight between two edits."""
     editor = bench.editor()
@@ -245,6 +288,7 @@ CHECKS = [
     pair,
     copies,
     normal_edit,
+    kept,
     changed_weights,
     nan_weights,
     no_archive,

@@ -69,6 +69,14 @@ def test_registers_once_and_by_itself(case: Report) -> None:
     }
 
 
+def test_edits_are_kept_undone_saved_and_exported(case: Report) -> None:
+    outcome = result(case, "kept")
+    assert outcome.pop("listed") == [["1", "London"], ["2", "Michigan"], ["3", "Paris"]]
+    assert "kept already" in outcome.pop("message")
+    assert "no DAFNet edits are known of it" in outcome.pop("unknown")
+    assert all(value is True for value in outcome.values()), outcome
+
+
 @pytest.mark.parametrize("check", ["sequential", "running_mean"])
 def test_sequential_edits_accumulate(case: Report, check: str) -> None:
     outcome = result(case, check)

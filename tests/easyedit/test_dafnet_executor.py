@@ -13,7 +13,7 @@ import torch
 
 from dafnet_plugin.artifacts.checkpoint import load_checkpoint, save_checkpoint
 from dafnet_plugin.easyedit.executor import DAFNetExecutor
-from dafnet_plugin.editing.editor import WeightsCopy
+from dafnet_plugin.editing.weights_copy import WeightsCopy
 from dafnet_plugin.errors import CheckpointError, ConfigError, DataError, ModelError, NumericalError
 from dafnet_plugin.hparams import DAFNetHparams
 from dafnet_plugin.training.text import encode_texts

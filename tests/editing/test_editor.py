@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dafnet_plugin.editing.editor import DAFNetEditor, WeightsCopy
+from dafnet_plugin.editing.editor import DAFNetEditor
+from dafnet_plugin.editing.weights_copy import WeightsCopy
 from tests.helpers import (
     FAMILIES,
     MODULES,

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dafnet_plugin.base_models import load_base_model
+from dafnet_plugin.devices import resolve_device
 from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.modules import find_edit_modules
 from dafnet_plugin.editing.signals import Signal
-from dafnet_plugin.errors import ModelError
+from dafnet_plugin.errors import ConfigError, ModelError
 from dafnet_plugin.hparams import DAFNetHparams
 from dafnet_plugin.training.build import build_editor
 from tests.architectures.conftest import Trained, scaled
@@ -164,3 +165,16 @@ def test_one_gpu(dtype: str, scaled: Callable[[str], Trained]) -> None:
     hparams = scaled("llama3.2-1b").read(dtype=dtype)
     base, tok = load_base_model(hparams, torch.device("cuda:0"))
     check_edits(base.eval(), tok, hparams)
+
+
+def test_a_number_is_a_gpu_or_the_cpu_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device(0) == resolve_device("1") == CPU
+    assert "this machine has no CUDA, so it is the CPU" in caplog.text
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert resolve_device(0) == torch.device("cuda:0")
+    with pytest.raises(ConfigError, match="device: 1 is not on this machine"):
+        resolve_device(1)

@@ -13,10 +13,11 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from dafnet_plugin.artifacts.checkpoint import load_reference_checkpoint
 from dafnet_plugin.artifacts.reference import network_state_from_reference
 from dafnet_plugin.editing.dafnet import DAFNet
-from dafnet_plugin.editing.editor import DAFNetEditor, Snapshot
+from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.fusion import FusionConfig
 from dafnet_plugin.editing.modules import find_edit_modules
 from dafnet_plugin.editing.objective import Question
+from dafnet_plugin.editing.record import Snapshot
 from dafnet_plugin.editing.signals import capture_batch, concatenate
 from dafnet_plugin.tokens import IGNORED, TokenBatch
 from dafnet_plugin.training.step import meta_step
@@ -192,7 +193,7 @@ def run_sequence(case: Case) -> None:
         editor.reset()  # signals come from the unedited model
         signals = capture_batch(case.model, case.modules, case.batch(f"seq.step{number}"))
         state = case.dafnet(signals, state)
-        editor.restore(Snapshot(state, ()))
+        editor.restore(Snapshot(state))
         for index, update in enumerate(state.updates):
             prefix = f"seq.step{number}.module{index}"
             assert_close(update.weight, case.expected(f"{prefix}.delta_weight"), **TOLERANCE)

@@ -1,0 +1,239 @@
+"""The edits of a model as things one can keep: list, undo, replace, save, load, export, journal."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+import torch
+from safetensors.torch import load_file
+
+from dafnet_plugin.artifacts.card import write_card
+from dafnet_plugin.artifacts.export import Exported, export_peft
+from dafnet_plugin.artifacts.identity import check_base, check_network, identity_of_editor
+from dafnet_plugin.artifacts.journal import SNAPSHOTS, Journal
+from dafnet_plugin.artifacts.memory import memory_of
+from dafnet_plugin.artifacts.saved_edits import (
+    MEMORY,
+    edits_of_editor,
+    named_changes,
+    read_edits,
+    save_edits,
+)
+from dafnet_plugin.artifacts.snapshots import SnapshotFolder, SnapshotsInMemory
+from dafnet_plugin.cases import EditRequest
+from dafnet_plugin.editing.editor import DAFNetEditor
+from dafnet_plugin.editing.modules import swapped_weights
+from dafnet_plugin.editing.record import Calls, Edit, Snapshot, edits_of, with_other, without
+from dafnet_plugin.editing.weights_copy import WeightsCopy
+from dafnet_plugin.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+class DAFNetEdits:
+    """The edits that an editor's model carries.
+
+    Args:
+        editor: whose edits they are. Edits made through it, or through EasyEdit, are seen here.
+        journal: a folder in which every change is on disk before the model has it. One that has
+            edits already gives them to the model.
+        snapshots: how many earlier states are kept in memory. Undoing an edit makes all later
+            ones anew, and those between the edit and the last state kept before it. Each takes
+            as much memory as the editor's own state.
+        snapshot_every: edits from one state in the journal to the next.
+
+    Raises:
+        ConfigError: the journal is open elsewhere, or it and the model have different edits.
+        CheckpointError: the journal is damaged, or of another base model or network.
+    """
+
+    def __init__(
+        self,
+        editor: DAFNetEditor,
+        journal: str | os.PathLike[str] | None = None,
+        *,
+        snapshots: int = 2,
+        snapshot_every: int = 50,
+    ) -> None:
+        if editor.keeper is not None:
+            raise ConfigError("this editor's edits are kept already; close that DAFNetEdits first")
+        self.editor = editor
+        self._journal: Journal | None = None
+        self._stores: list[SnapshotsInMemory | SnapshotFolder] = [SnapshotsInMemory(snapshots)]
+        editor.synchronise()
+        if journal is not None:
+            self._open(journal, snapshot_every)
+        editor.keeper = self
+
+    def _open(self, folder: str | os.PathLike[str], every: int) -> None:
+        identity = identity_of_editor(self.editor)
+        calls = self.editor.snapshot().calls
+        journal = Journal(folder)
+        try:
+            if journal.header is None:
+                journal.begin(identity)
+                journal.write(calls)
+            else:
+                check_base(identity["base"], journal.header["base"], str(journal.path))
+                check_network(identity, journal.header, str(journal.path))
+            if calls and calls != journal.calls:
+                raise ConfigError(
+                    f"{journal.path}: has {_edits(journal.calls)}, the model carries "
+                    f"{_edits(calls)}, others; load the base model anew, or name another folder"
+                )
+            store = SnapshotFolder(journal.folder / SNAPSHOTS, self.editor, every, most=3)
+            self._journal, self._stores = journal, [*self._stores, store]
+            self.editor.keeper = self
+            self.editor.remake(journal.calls)
+        except BaseException:
+            self.editor.keeper = None
+            journal.close()
+            raise
+
+    @property
+    def journalled(self) -> bool:
+        """Whether every change is on disk before the model has it."""
+        return self._journal is not None
+
+    # -- what the editor tells and asks ---------------------------------------------------------
+
+    def keep(self, before: Snapshot, after: Snapshot) -> None:
+        """Write a change down; see :class:`dafnet_plugin.editing.record.Keeper`."""
+        for store in self._stores:
+            store.put(after)
+        if self._journal is not None:
+            self._journal.write(after.calls)
+
+    def known(self, calls: Calls) -> Snapshot | None:
+        """The latest snapshot that a sequence begins with."""
+        found = [store.best(calls) for store in self._stores]
+        return max(
+            (one for one in found if one is not None),
+            key=lambda one: len(one.calls),
+            default=None,
+        )
+
+    # -- edits ----------------------------------------------------------------------------------
+
+    def edit(
+        self, requests: Sequence[EditRequest], case_ids: Sequence[str] | None = None
+    ) -> WeightsCopy:
+        """Add edits, see :meth:`DAFNetEditor.edit`."""
+        return self.editor.edit(requests, case_ids)
+
+    def list(self) -> list[Edit]:
+        """The edits that the model carries, in the order they were made."""
+        self.editor.synchronise()
+        return [*self.editor.snapshot().edits]
+
+    def undo(self, case_id: str) -> WeightsCopy:
+        """Remove one edit from the sequence as if it had never been made.
+
+        The model then holds, bit for bit, what it would if the same calls had been made without
+        that edit: later edits are made anew, since they looked at it.
+
+        Returns:
+            what brings it back.
+
+        Raises:
+            DataError: there is no such edit.
+            NumericalError, ModelError: as in editing; nothing was changed.
+        """
+        self.editor.synchronise()
+        return self.editor.remake(without(self.editor.snapshot().calls, case_id))
+
+    def replace(self, case_id: str, request: EditRequest) -> WeightsCopy:
+        """Let another request stand in an edit's place, as if it had been made instead.
+
+        Returns:
+            what brings the old one back.
+
+        Raises:
+            DataError, NumericalError, ModelError: as :meth:`undo`.
+        """
+        self.editor.synchronise()
+        return self.editor.remake(with_other(self.editor.snapshot().calls, case_id, request))
+
+    # -- keeping --------------------------------------------------------------------------------
+
+    def save(self, folder: str | os.PathLike[str], *, memory: bool = False) -> None:
+        """Write the edits as a folder that can be loaded, exported and pushed to a hub.
+
+        Args:
+            memory: write the edit memory, too, with which :meth:`load` need not make the edits
+                again.
+
+        Raises:
+            DataError: the model carries no edits.
+        """
+        self.editor.synchronise()
+        write_card(save_edits(self.editor, folder, memory=memory), folder)
+
+    @torch.no_grad()
+    def load(self, folder: str | os.PathLike[str]) -> None:
+        """Give the model the edits of a saved folder, to go on from there.
+
+        Without saved memory they are made again, which on another kind of machine may differ in
+        rounding; a warning says so. (To serve edits without an editor, see
+        :meth:`dafnet_plugin.artifacts.saved_edits.SavedEdits.apply`.)
+
+        Raises:
+            CheckpointError: the folder is damaged, or of another base model or network.
+            ConfigError: the model carries edits already.
+        """
+        saved, editor = read_edits(folder), self.editor
+        editor.synchronise()
+        if editor.snapshot().calls:
+            raise ConfigError(
+                f"{folder}: the model carries {_edits(editor.snapshot().calls)} already; "
+                "undo them first (editor.reset())"
+            )
+        identity = identity_of_editor(editor)
+        check_base(identity["base"], saved.about["base"], str(folder))
+        check_network(identity, saved.about, str(folder))
+        if "memory_sha256" in saved.about:
+            state = memory_of(load_file(saved.folder / MEMORY), editor)
+            editor.restore(Snapshot(state, saved.calls))
+        else:
+            editor.remake(saved.calls)
+        now = named_changes(editor)
+        apart = max(float((now[name] - saved.changes[name]).abs().max()) for name in now)
+        if apart:
+            logger.warning(
+                "%s: made again on another kind of machine, or with other versions, the edits "
+                "differ from those saved by up to %.1e a weight",
+                folder,
+                apart,
+            )
+
+    def export_peft(self, folder: str | os.PathLike[str], rank: int | None = None) -> Exported:
+        """Write the edits as a LoRA adapter that PEFT loads and merges.
+
+        Args:
+            rank: highest rank of a module's adapter; None for whatever is exact.
+
+        Returns:
+            how far the adapter is from the edits, which its model card says as well.
+
+        Raises:
+            DataError: the model carries no edits, or they change nothing.
+            ConfigError: a rank below 1, or PEFT is too old for edited biases.
+        """
+        self.editor.synchronise()
+        saved, weights = edits_of_editor(self.editor, folder), self.editor.weights
+        with swapped_weights(weights.parameters, weights.originals):
+            return export_peft(saved, folder, rank, self.editor.model, self.editor.tokenizer)
+
+    def close(self) -> None:
+        """Let go of the journal; the model keeps its edits, and further ones are not kept."""
+        if self.editor.keeper is self:
+            self.editor.keeper = None
+        if self._journal is not None:
+            self._journal.close()
+
+
+def _edits(calls: Calls) -> str:
+    number = len(edits_of(calls))
+    return f"{number} edit" + ("" if number == 1 else "s")

@@ -1,0 +1,81 @@
+"""The edit memory as named tensors: what has to be there to go on editing as if never stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from dafnet_plugin.editing.dafnet import SequenceState
+from dafnet_plugin.editing.editor import DAFNetEditor
+from dafnet_plugin.editing.fusion import FusionState
+from dafnet_plugin.errors import CheckpointError
+from dafnet_plugin.network.layer import LayerState
+
+T = TypeVar("T")
+
+
+def memory_tensors(state: SequenceState) -> dict[str, Tensor]:
+    """All tensors of a sequence state by name, on the CPU, exact."""
+    tensors = {"edits": torch.tensor(state.edits)}
+    for number, update in enumerate(state.updates):
+        tensors |= _named(f"updates.{number}", update)
+    for number, network in enumerate(state.networks):
+        for depth, layer in enumerate(network):
+            tensors |= _named(f"networks.{number}.{depth}", layer)
+    return tensors
+
+
+def memory_of(tensors: Mapping[str, Tensor], editor: DAFNetEditor) -> SequenceState:
+    """The inverse of :func:`memory_tensors`, each tensor beside what it belongs to.
+
+    Raises:
+        CheckpointError: a tensor is missing, or is of another shape than this editor's.
+    """
+    try:
+        updates = tuple(
+            _built(FusionState, tensors, f"updates.{number}", edit_module.weight.device)
+            for number, edit_module in enumerate(editor.modules)
+        )
+        networks = []
+        for number in range(len(editor.modules)):
+            network = editor.dafnet.network_of(number)
+            there = next(network.parameters()).device
+            networks.append(
+                tuple(
+                    _built(LayerState, tensors, f"networks.{number}.{depth}", there)
+                    for depth in range(len(network.layers))
+                )
+            )
+        state = SequenceState(int(tensors["edits"]), tuple(networks), updates)
+    except KeyError as error:
+        raise CheckpointError(f"edit memory: the tensor {error.args[0]!r} is missing") from error
+    for edit_module, update in zip(editor.modules, state.updates, strict=True):
+        if update.weight.shape != edit_module.shape:
+            raise CheckpointError(
+                f"edit memory: the update of {edit_module.name} is {tuple(update.weight.shape)}, "
+                f"the module {edit_module.shape}"
+            )
+    return state
+
+
+def _named(prefix: str, value: Any) -> dict[str, Tensor]:
+    fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return {
+        f"{prefix}.{name}": tensor.detach().cpu().contiguous().clone()  # no two share memory
+        for name, tensor in fields.items()
+        if tensor is not None
+    }
+
+
+def _built(kind: type[T], tensors: Mapping[str, Tensor], prefix: str, device: torch.device) -> T:
+    values: dict[str, Tensor | None] = {}
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]  # both are dataclasses
+        name = f"{prefix}.{field.name}"
+        if name not in tensors and "None" not in str(field.type):
+            raise KeyError(name)
+        values[field.name] = tensors[name].to(device) if name in tensors else None
+    return kind(**values)

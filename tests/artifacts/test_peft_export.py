@@ -1,0 +1,144 @@
+"""Edits as a LoRA adapter: PEFT loads and merges it, and its error is the one reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dafnet_plugin.artifacts.edits import DAFNetEdits
+from dafnet_plugin.artifacts.export import export_peft
+from dafnet_plugin.artifacts.peft_export import _factored, adapters_of
+from dafnet_plugin.artifacts.saved_edits import read_edits
+from dafnet_plugin.errors import ConfigError, DataError
+from tests import helpers
+from tests.artifacts.test_edits import FACTS, held, make
+from tests.helpers import FAMILIES, MODULES, bits
+
+peft = pytest.importorskip("peft")
+LOGIT_ROUNDING = 2e-5
+
+
+@torch.no_grad()
+def logits(model: Any) -> torch.Tensor:
+    ids = [torch.tensor([helpers.tokenizer()(fact.prompt)["input_ids"]]) for fact in FACTS[:4]]
+    return torch.cat([model(input_ids=one).logits[0] for one in ids])
+
+
+def difference(one: Any, other: Any) -> float:
+    return float((logits(one) - logits(other)).abs().max())
+
+
+def edited(mode: str = "least_squares", family: str = "gpt2") -> DAFNetEdits:
+    edits = DAFNetEdits(make(mode, family))
+    edits.edit(FACTS[:4])
+    return edits
+
+
+@pytest.mark.parametrize("rank", [None, 2])
+@pytest.mark.parametrize("mode", ["least_squares", "consolidated"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_adapter_differs_from_the_edited_model_by_what_is_reported(
+    tmp_path: Path, family: str, mode: str, rank: int | None
+) -> None:
+    edits = edited(mode, family)
+    before = held(edits.editor)
+    report = edits.export_peft(tmp_path, rank)
+    assert held(edits.editor) == before  # looking changed nothing
+    assert report.exact is (rank is None)
+    assert report.logit_error is not None
+    assert (report.logit_error > 1e-3) is (rank is not None)
+    wrapped = peft.PeftModel.from_pretrained(helpers.model(family), str(tmp_path)).eval()
+    unmerged = difference(wrapped, edits.editor.model)
+    assert abs(unmerged - report.logit_error) < LOGIT_ROUNDING
+    plain = wrapped.merge_and_unload()
+    assert type(plain) is type(edits.editor.model)
+    assert abs(difference(plain, edits.editor.model) - report.logit_error) < LOGIT_ROUNDING
+    originals, weights = edits.editor.weights.originals, edits.editor.weights.parameters
+    for adapter, original, weight in zip(report.adapters, originals, weights, strict=True):
+        apart = (plain.get_parameter(f"{adapter.name}.weight") - weight).detach()
+        assert float(apart.abs().max()) <= adapter.largest_error + 1e-6
+        update = weight.detach() - original
+        assert float(apart.norm() / update.norm()) == pytest.approx(
+            adapter.relative_error, rel=1e-2, abs=1e-5
+        )
+        assert adapter.rank <= (rank or min(original.shape))
+    edited_names, base = edits.editor.parameter_names, helpers.model(family)
+    for name, parameter in base.named_parameters():
+        assert name in edited_names or torch.equal(plain.get_parameter(name), parameter)
+
+
+def test_biases_are_exported_too(tmp_path: Path) -> None:
+    one = helpers.editor("gpt2", kind="sum", normaliser="layer_norm", edit_bias=True)
+    edits = DAFNetEdits(one)
+    edits.edit(FACTS[:2])
+    report = edits.export_peft(tmp_path)
+    assert report.exact and all(adapter.bias.any() for adapter in report.adapters)
+    plain = peft.PeftModel.from_pretrained(helpers.model("gpt2"), str(tmp_path)).merge_and_unload()
+    error = max(adapter.largest_error for adapter in report.adapters)
+    for name, parameter in one.model.named_parameters():
+        assert float((plain.get_parameter(name) - parameter).detach().abs().max()) <= error + 1e-6
+    assert report.logit_error is not None and report.logit_error < 1e-3
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    true_rank=st.integers(1, 9),
+    rank=st.one_of(st.none(), st.integers(1, 9)),
+    scale=st.sampled_from([1e-6, 1.0, 1e4]),
+    seed=st.integers(0, 99),
+)
+def test_no_approximation_of_that_rank_is_nearer(
+    shape: tuple[int, int], true_rank: int, rank: int | None, scale: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    left = torch.randn(shape[0], true_rank, generator=generator)
+    update = scale * left @ torch.randn(true_rank, shape[1], generator=generator)
+    adapter = _factored("m", update, True, None, rank)
+    assert adapter is not None and adapter.rank <= min(rank or 9, *shape, true_rank)
+    error = float((adapter.change() - update).norm() / update.norm())
+    values = torch.linalg.svdvals(update.double())
+    least = float(values[adapter.rank :].norm() / values.norm())
+    assert error == pytest.approx(least, rel=1e-3, abs=1e-6)
+    assert adapter.relative_error == pytest.approx(error, rel=1e-3, abs=1e-6)
+    if rank is None or rank >= min(true_rank, *shape):
+        assert adapter.exact
+
+
+def test_modules_that_did_not_change_get_no_adapter(tmp_path: Path) -> None:
+    edits = edited()
+    edits.save(tmp_path)
+    saved = read_edits(tmp_path)
+    first = f"{MODULES['gpt2'][0]}.weight"
+    saved.changes[first].zero_()
+    assert [adapter.name for adapter in adapters_of(saved)] == MODULES["gpt2"][1:]
+    for change in saved.changes.values():
+        change.zero_()
+    with pytest.raises(DataError, match="the update is zero"):
+        adapters_of(saved)
+    with pytest.raises(ConfigError, match="rank: 0; allowed: at least 1"):
+        adapters_of(saved, 0)
+    with pytest.raises(DataError, match="carries no edits"):
+        DAFNetEdits(make("sum")).export_peft(tmp_path)
+
+
+def test_without_a_model_logits_are_not_claimed(tmp_path: Path) -> None:
+    edits = edited()
+    edits.editor.model.config._name_or_path = "openai-community/gpt2"
+    edits.save(tmp_path / "edits")
+    saved = read_edits(tmp_path / "edits")
+    assert export_peft(saved, tmp_path / "lora", 1).logit_error is None
+    card = (tmp_path / "lora" / "README.md").read_text()
+    assert "base_model: openai-community/gpt2" in card and "base_model_relation: adapter" in card
+    assert "nearest of its rank" in card and "logit" not in card
+    base = helpers.model("gpt2")
+    before = bits(base.state_dict())
+    report = export_peft(saved, tmp_path / "lora", 1, base, helpers.tokenizer())
+    assert bits(base.state_dict()) == before and report.logit_error
+    card = (tmp_path / "lora" / "README.md").read_text()
+    assert f"Largest error of a logit after the edits' prompts: {report.logit_error:.1e}" in card

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timezone
 from typing import NamedTuple
 
+from dafnet_plugin.dafset.extras import missing
 from dafnet_plugin.errors import DataError
+
+try:
+    from msgspec import Struct
+except ImportError as error:
+    raise missing("msgspec", error=error) from error
 
 PREFERRED, NORMAL, DEPRECATED = "preferred", "normal", "deprecated"
 RANKS = (PREFERRED, NORMAL, DEPRECATED)
@@ -63,10 +68,10 @@ class Drops(Counter[str]):
         return {reason: self[reason] for reason in sorted(self) if self[reason]}
 
 
-class Statement(NamedTuple):
+# Structs, since they are made several times as fast as data classes: a dump has a hundred million
+# entities and ten times as many statements. gc=False: they hold no cycles.
+class Statement(Struct, frozen=True, gc=False):
     """An item-valued statement of an entity, never of deprecated rank.
-
-    A tuple, since a dump has ten times as many of them as of entities.
 
     Attributes:
         relation: ``"P36"``.
@@ -86,8 +91,7 @@ class Statement(NamedTuple):
     current: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(Struct, frozen=True, gc=False):
     """An item of Wikidata.
 
     Attributes:
@@ -141,7 +145,7 @@ def judge(
         drops: is added to.
         as_of: the day that counts as today; None: whatever has an end date has ended.
     """
-    best = PREFERRED if any(claim.rank == PREFERRED for claim in claims) else NORMAL
+    best = PREFERRED if PREFERRED in [claim.rank for claim in claims] else NORMAL
     today = as_of.isoformat() if as_of else None
     statements = []
     for target, rank, start, end, ended in claims:

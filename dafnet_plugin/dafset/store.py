@@ -181,7 +181,11 @@ class Columns:
         """The statements as a table of schema ``STATEMENTS``."""
         if not self.statements:
             return STATEMENTS.empty_table()
-        return _table([self.subjects, *zip(*self.statements)], STATEMENTS)
+        columns = [
+            [getattr(statement, name) for statement in self.statements]
+            for name in Statement.__struct_fields__
+        ]
+        return _table([self.subjects, *columns], STATEMENTS)
 
 
 def _table(columns: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:

@@ -72,7 +72,7 @@ def test_made_up_items_are_read_as_a_plain_reader_reads_them() -> None:
 
 
 def _members(one: Entity) -> tuple[Any, ...]:
-    return tuple(getattr(one, name) for name in Entity.__slots__)
+    return tuple(getattr(one, name) for name in Entity.__struct_fields__)
 
 
 def test_language_falls_back_to_the_default_of_all_languages() -> None:

@@ -123,7 +123,7 @@ class EntityDecoder:
             _text(raw.descriptions, language),
             _aliases(raw.aliases, language, label) if raw.aliases else (),
             clean(page.title.replace("_", " ")) if page else None,
-            raw.modified and raw.modified.astimezone(timezone.utc),
+            raw.modified and _in_utc(raw.modified),
             self._statements(raw.claims) if isinstance(raw.claims, dict) else (),
             (redirect.source,) if redirect and redirect.source != raw.id else (),
         )
@@ -143,11 +143,11 @@ class EntityDecoder:
                 if data is None:
                     break
                 value = data.value
-                if value.__class__ is not _Value:
-                    if value.__class__ is not str:
-                        break
+                if type(value) is str:
                     others += 1
                     continue
+                if type(value) is not _Value:
+                    break
                 target, qualifiers = value.id, claim.qualifiers
                 if target is None or claim.rank != NORMAL:
                     break
@@ -155,8 +155,7 @@ class EntityDecoder:
                     break
                 if qualifiers is not None and _has_times(qualifiers):
                     break
-                # What Statement(...) does, without its detour over Python.
-                statements.append(_new(Statement, (relation, target, NORMAL, None, None, True)))
+                statements.append(Statement(relation, target))
             else:
                 continue
             del statements[before:]
@@ -168,15 +167,13 @@ class EntityDecoder:
         return tuple(statements)
 
     def _claim(self, claim: _Claim) -> Claim:
-        target, rank, qualifiers = self._object(claim.mainsnak, claim.rank), claim.rank, None
-        if isinstance(claim.qualifiers, _Qualifiers) and target is not None:
-            qualifiers = claim.qualifiers
-        if qualifiers is None:
-            return Claim(target, rank)
+        target, qualifiers = self._object(claim.mainsnak, claim.rank), claim.qualifiers
+        if target is None or type(qualifiers) is not _Qualifiers or not _has_times(qualifiers):
+            return Claim(target, claim.rank)
         # Which of several end dates holds is not said; the last lets it live longest.
         ends = [snak for snak in qualifiers.end or () if snak.snaktype != "novalue"]
         start = self._time(qualifiers.start[:1]) if qualifiers.start else None
-        return Claim(target, rank, start, self._time(ends), bool(ends))
+        return Claim(target, claim.rank, start, self._time(ends), bool(ends))
 
     def _object(self, snak: _Snak, rank: str) -> str | None:
         value = snak.datavalue.value if snak.datavalue else None
@@ -211,15 +208,22 @@ class EntityDecoder:
 
 def _is_text(claim: _Claim) -> bool:
     data = claim.mainsnak.datavalue
-    return data is not None and data.value.__class__ is str
+    return data is not None and type(data.value) is str
 
 
 def _has_times(qualifiers: _Qualifiers | list) -> bool:
     """Whether there are a start or an end; an empty object is written as ``[]`` in some dumps."""
-    return qualifiers.__class__ is _Qualifiers and bool(qualifiers.start or qualifiers.end)
+    return type(qualifiers) is _Qualifiers and bool(qualifiers.start or qualifiers.end)
 
 
-_new = tuple.__new__
+def _in_utc(time: datetime) -> datetime:
+    """Wikidata writes its times in UTC, also where it does not say so."""
+    zone = time.tzinfo
+    if zone is timezone.utc:
+        return time
+    return time.astimezone(timezone.utc) if zone else time.replace(tzinfo=timezone.utc)
+
+
 _ITEM_TYPES = (None, "item")
 
 

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timezone
-from typing import NamedTuple
 
 from dafnet_plugin.dafset.extras import missing
 from dafnet_plugin.errors import DataError
@@ -115,7 +114,7 @@ class Entity(Struct, frozen=True, gc=False):
     redirected_from: tuple[str, ...] = ()
 
 
-class Claim(NamedTuple):
+class Claim(Struct, frozen=True, gc=False):
     """A statement as it was read, before it is known whether it is of the best rank.
 
     Attributes:
@@ -145,10 +144,14 @@ def judge(
         drops: is added to.
         as_of: the day that counts as today; None: whatever has an end date has ended.
     """
-    best = PREFERRED if PREFERRED in [claim.rank for claim in claims] else NORMAL
+    best = NORMAL
+    for claim in claims:
+        if claim.rank == PREFERRED:
+            best = PREFERRED
     today = as_of.isoformat() if as_of else None
     statements = []
-    for target, rank, start, end, ended in claims:
+    for claim in claims:
+        target, rank, start, end = claim.object, claim.rank, claim.start, claim.end
         if target is None:
             continue
         if rank == DEPRECATED:
@@ -157,7 +160,7 @@ def judge(
         current = rank == best
         if not current:
             drops[Reason.NOT_BEST] += 1
-        elif ended and not (today and end and _after(end, today)):
+        elif claim.ended and not (today and end and _after(end, today)):
             drops[Reason.ENDED] += 1
             current = False
         elif start and today and _after(start, today):

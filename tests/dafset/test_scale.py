@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import statistics
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from benchmarks.dafset.readers import READERS
 from dafnet_plugin.dafset.graph import Drops, Reason
 from dafnet_plugin.dafset.sources import open_source, read_source
 from dafnet_plugin.dafset.synthetic import (
+    MEAN,
     SyntheticConfig,
     dump_lines,
     write_dump,
@@ -28,10 +30,29 @@ def test_a_dump_depends_on_seed_and_number_alone(tmp_path: Path) -> None:
     assert ids == [f"Q{n}" for n in range(1, 121)]
     assert list(dump_lines(SyntheticConfig(120))) == short
     assert list(dump_lines(SyntheticConfig(120, seed=1))) != short
-    assert 8_000 < sum(map(len, long)) / len(long) < 16_000
     packed = [write_dump(tmp_path / f"{n}.json.gz", SyntheticConfig(5)) for n in "ab"]
     assert packed[0].read_bytes() == packed[1].read_bytes()
     assert gzip.decompress(packed[0].read_bytes()).startswith(b'[\n{"type":"item"')
+
+
+def test_an_entity_has_as_much_of_everything_as_wikidata_s_have_on_average() -> None:
+    lines = list(dump_lines(SyntheticConfig(500)))
+    found: dict[str, list[float]] = {name: [] for name in MEAN}
+    for line in lines:
+        entity = json.loads(line)
+        statements = [claim for group in entity["claims"].values() for claim in group]
+        found["bytes"].append(len(line))
+        found["statements"].append(len(statements))
+        found["labels"].append(len(entity["labels"]))
+        found["descriptions"].append(len(entity["descriptions"]))
+        found["aliases"].append(sum(map(len, dict(entity["aliases"]).values())))
+        for statement in statements:
+            kind = statement["mainsnak"]["datatype"]
+            found["items among values"].append(kind == "wikibase-item")
+            qualifiers = statement.get("qualifiers", {})
+            found["qualifiers of a statement"].append(sum(map(len, qualifiers.values())))
+    for name, values in found.items():
+        assert statistics.mean(values) == pytest.approx(MEAN[name], rel=0.15), name
 
 
 def test_it_has_the_oddities_of_a_real_one(tmp_path: Path) -> None:
@@ -56,6 +77,8 @@ def test_options_are_checked() -> None:
         SyntheticConfig(0)
     with pytest.raises(ConfigError, match="changed: 2"):
         SyntheticConfig(1, changed=2)
+    with pytest.raises(ConfigError, match="references: -1"):
+        SyntheticConfig(1, references=-1)
 
 
 @pytest.mark.parametrize("name", ["orjson", "ijson"])

@@ -52,6 +52,12 @@ def test_every_member() -> None:
     )
 
 
+@pytest.mark.parametrize("zone, hour", [("Z", 15), ("+02:00", 13), ("", 15)])
+def test_times_are_in_utc(zone: str, hour: int) -> None:
+    found = entity(item(1, modified=f"2018-01-12T15:50:54{zone}")).modified
+    assert found == datetime(2018, 1, 12, hour, 50, 54, tzinfo=timezone.utc)
+
+
 def test_real_items_are_read_as_a_plain_reader_reads_them(data_dir: Path) -> None:
     compared = 0
     for path in sorted((data_dir / "wikidata").glob("[wQ]*.json")):

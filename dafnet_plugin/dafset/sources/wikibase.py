@@ -135,7 +135,7 @@ class EntityDecoder:
         for relation, claims in groups.items():
             if wanted is not None and relation not in wanted:
                 continue
-            before = len(statements)
+            before = len(statements), others
             # This loop is what an ingest spends its time on: claims that need no judging, which
             # are nearly all, are dealt with here, and the first other one leaves it.
             for claim in claims:
@@ -143,23 +143,25 @@ class EntityDecoder:
                 if data is None:
                     break
                 value = data.value
-                if type(value) is str:
-                    others += 1
-                    continue
                 if type(value) is not _Value:
+                    others += 1  # an identifier, a URL
+                    continue
+                target = value.id
+                if target is None:
+                    if value.number is not None:
+                        break
+                    others += 1  # a time, a quantity, a place
+                    continue
+                if claim.rank != NORMAL or target[0] != "Q" or not target[1:].isdigit():
                     break
-                target, qualifiers = value.id, claim.qualifiers
-                if target is None or claim.rank != NORMAL:
-                    break
-                if target[0] != "Q" or not target[1:].isdigit():
-                    break
+                qualifiers = claim.qualifiers
                 if qualifiers is not None and _has_times(qualifiers):
                     break
                 statements.append(Statement(relation, target))
             else:
                 continue
-            del statements[before:]
-            others -= sum(map(_is_text, claims[: claims.index(claim)]))
+            del statements[before[0] :]
+            others = before[1]
             read = [self._claim(claim) for claim in claims]
             statements += judge(relation, read, self.drops, self.options.as_of)
         if others:
@@ -167,21 +169,21 @@ class EntityDecoder:
         return tuple(statements)
 
     def _claim(self, claim: _Claim) -> Claim:
-        target, qualifiers = self._object(claim.mainsnak, claim.rank), claim.qualifiers
-        if target is None or type(qualifiers) is not _Qualifiers or not _has_times(qualifiers):
+        qualifiers, target = claim.qualifiers, self._object(claim.mainsnak, claim.rank)
+        if qualifiers is None or target is None or not isinstance(qualifiers, _Qualifiers):
             return Claim(target, claim.rank)
         # Which of several end dates holds is not said; the last lets it live longest.
         ends = [snak for snak in qualifiers.end or () if snak.snaktype != "novalue"]
         start = self._time(qualifiers.start[:1]) if qualifiers.start else None
-        return Claim(target, claim.rank, start, self._time(ends), bool(ends))
+        return Claim(target, claim.rank, start, self._time(ends) if ends else None, bool(ends))
 
     def _object(self, snak: _Snak, rank: str) -> str | None:
-        value = snak.datavalue.value if snak.datavalue else None
-        if snak.snaktype == "value" and isinstance(value, _Value):
+        data = snak.datavalue
+        if data is not None and isinstance(value := data.value, _Value):
             target = value.id
             if target is None and value.number is not None and value.kind in _ITEM_TYPES:
                 target = f"Q{value.number}"
-            if target is not None and is_item(target):
+            if target is not None and is_item(target) and snak.snaktype == "value":
                 return target
         if rank == DEPRECATED:
             reason = Reason.DEPRECATED
@@ -204,11 +206,6 @@ class EntityDecoder:
                 elif last is None or day > last:
                     last = day
         return last
-
-
-def _is_text(claim: _Claim) -> bool:
-    data = claim.mainsnak.datavalue
-    return data is not None and type(data.value) is str
 
 
 def _has_times(qualifiers: _Qualifiers | list) -> bool:
@@ -274,8 +271,8 @@ def _text(terms: Any, language: str) -> str | None:
 
 def _aliases(terms: Any, language: str, label: str | None) -> tuple[str, ...]:
     if isinstance(terms, Struct):
-        members = (terms.term_0 or []) + (getattr(terms, "term_1", None) or [])  # type: ignore[attr-defined]
-        found = [term.value for term in members] if members else None
+        found = [term.value for term in terms.term_0 or ()]  # type: ignore[attr-defined]
+        found += [term.value for term in getattr(terms, "term_1", None) or ()]
     else:
         found = [
             term["value"]
@@ -285,7 +282,5 @@ def _aliases(terms: Any, language: str, label: str | None) -> tuple[str, ...]:
             and term.get("language") == code
             and isinstance(term.get("value"), str)
         ]
-    if not found:
-        return ()
-    names = dict.fromkeys(name for text in found if (name := clean(text)))
-    return tuple(name for name in names if name != label)
+    names = dict.fromkeys(map(clean, found))
+    return tuple([name for name in names if name and name != label])

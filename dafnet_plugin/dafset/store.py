@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -182,8 +183,7 @@ class Columns:
         if not self.statements:
             return STATEMENTS.empty_table()
         columns = [
-            [getattr(statement, name) for statement in self.statements]
-            for name in Statement.__struct_fields__
+            list(map(attrgetter(name), self.statements)) for name in Statement.__struct_fields__
         ]
         return _table([self.subjects, *columns], STATEMENTS)
 

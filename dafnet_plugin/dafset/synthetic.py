@@ -4,8 +4,7 @@ The lines have the members of real ones and as much of each, on average: 14 kB a
 (:data:`MEAN` has where the numbers are from), names in many scripts, values of all kinds,
 qualifiers, references, sitelinks. They have the oddities, too: deprecated and preferred ranks,
 end dates, ``somevalue`` and ``novalue``, entities without an English label, ``[]`` for an empty
-object. The n-th entity depends on the seed and n alone, so dumps of different lengths agree where
-both have it.
+object. The same settings give the same bytes.
 """
 
 from __future__ import annotations

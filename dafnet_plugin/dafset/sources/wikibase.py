@@ -213,12 +213,15 @@ def _has_times(qualifiers: _Qualifiers | list) -> bool:
     return type(qualifiers) is _Qualifiers and bool(qualifiers.start or qualifiers.end)
 
 
-def _in_utc(time: datetime) -> datetime:
+def _in_utc(time: datetime) -> datetime | None:
     """Wikidata writes its times in UTC, also where it does not say so."""
     zone = time.tzinfo
     if zone is timezone.utc:
         return time
-    return time.astimezone(timezone.utc) if zone else time.replace(tzinfo=timezone.utc)
+    try:
+        return time.astimezone(timezone.utc) if zone else time.replace(tzinfo=timezone.utc)
+    except OverflowError:  # in the year 0 or 10000
+        return None
 
 
 _ITEM_TYPES = (None, "item")

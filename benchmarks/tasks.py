@@ -12,6 +12,7 @@ from benchmarks.inventory import Inventory, identity
 from benchmarks.jobs import CellJob, Job, JobFiles, Kind, PrepareJob, job_files
 from benchmarks.jobs import Sequence as EditSequence
 from benchmarks.pool import Ended, Needs
+from benchmarks.preparation import may_share_model
 from benchmarks.results import Result
 from benchmarks.schedule import Task
 from benchmarks.worker import CHANGED_CODE, USER_ERROR
@@ -37,14 +38,9 @@ class Preparation:
         return self.inventory.prepare_job(self.setting)
 
     def waits_for(self, other: Task) -> bool:
-        """Data sets of one source may have a base model in common."""
-        if not isinstance(other, Preparation) or self.setting.model.path is not None:
-            return False
-        mine, its = self.setting, other.setting
-        return (mine.model.name, mine.seed, mine.dataset.source) == (
-            its.model.name,
-            its.seed,
-            its.dataset.source,
+        """Data sets that are read from the same files may have a base model in common."""
+        return isinstance(other, Preparation) and may_share_model(
+            self.setting, other.setting, self.inventory.data_dir
         )
 
     def look(self) -> None:

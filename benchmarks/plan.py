@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.table import Table
 
@@ -20,6 +21,7 @@ from benchmarks.jobs import Kind
 from benchmarks.jobs import Sequence as EditSequence
 from benchmarks.results import Result
 from dafnet_plugin.errors import DataError
+from dafnet_plugin.files import sha256
 
 COMMITTED = ROOT / "benchmarks" / "results"
 """Results of earlier runs that come with the repository."""
@@ -33,6 +35,7 @@ class Step:
 
     Attributes:
         setting: data set, model and seed; ``label`` of the method, empty for base models.
+        shared: the setting whose base model or meta-training this one takes over; or empty.
         sequences: how many of each length; None for steps that edit nothing.
         done: whether nothing is left to do; ``left`` the edits still to be made.
         estimate: of what is left.
@@ -45,6 +48,7 @@ class Step:
     done: bool
     left: int
     estimate: Estimate
+    shared: str = ""
 
 
 def plan(
@@ -56,19 +60,25 @@ def plan(
     folders = {path.parent for path in COMMITTED.rglob("results.jsonl")}
     estimates = Estimates.of_folders([out, *sorted(folders - {out.resolve()})])
     collector = Collector(out)
-    lengths = _Lengths(inventory)
+    facts = _Facts(inventory)
+    lengths = _Lengths(inventory, facts)
     steps: list[Step] = []
     settings = list(dict.fromkeys(cell.setting for cell in cells))
+    first: dict[Hashable, str] = {}  # what is made -> the setting that it is made for
     for setting in settings:
         done = inventory.ready(setting) is not None
-        found = Estimate(0.0) if done else estimates.preparation(setting)
-        steps.append(Step("prepare", setting.name, "", None, done, 0, found))
+        shared = _shared(facts.base_model(setting), setting, first)
+        found = Estimate(0.0) if done or shared else estimates.preparation(setting)
+        steps.append(Step("prepare", setting.name, "", None, done, 0, found, shared))
     for setting in settings:
         mine = [cell for cell in cells if cell.setting == setting]
         trained = [inventory.trainee(cell) for cell in mine if cell.entry.training is not None]
         trained += [c for cell in trained if (c := inventory.pacemaker(cell)) is not None]
         for cell in dict.fromkeys(trained):
-            steps.append(_training(inventory, estimates, cell))
+            step = _training(inventory, estimates, cell)
+            if shared := _shared(facts.training(cell), setting, first):
+                step = replace(step, estimate=Estimate(0.0), shared=shared)
+            steps.append(step)
         steps += [_editing(inventory, estimates, collector, lengths, cell) for cell in mine]
     return steps
 
@@ -108,27 +118,53 @@ def _editing(
     return Step("cell", cell.setting.name, cell.entry.label, counts, not left, edits, found)
 
 
-class _Lengths:
-    """The sequences of each cell, also of those whose facts are not there yet."""
+def _shared(made: Hashable | None, setting: Setting, first: dict[Hashable, str]) -> str:
+    """The setting for which the same is made; empty if it is this one, or if it is not known."""
+    name = setting.name if made is None else first.setdefault(made, setting.name)
+    return "" if name == setting.name else name
+
+
+class _Known(NamedTuple):
+    """Facts of a setting: how many cases for evaluation, and hashes of what is trained on."""
+
+    cases: int
+    train: str | None
+    texts: str | None
+
+
+class _Facts:
+    """The facts of each setting; those that are not there yet are made, and thrown away."""
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
-        self._cases: dict[tuple[str, int], int | None] = {}
+        self._found: dict[tuple[str, int], _Known | None] = {}
 
-    def of(self, cell: Cell) -> list[EditSequence]:
-        """As they will be; as the config asks where the data cannot be read."""
-        config, setting = self.inventory.config, cell.setting
-        if self.inventory.ready(setting) is not None:
-            return self.inventory.sequences(cell)
+    def of(self, setting: Setting) -> _Known | None:
+        """None where the data cannot be read."""
+        ready = self.inventory.ready(setting)
+        if ready is not None:
+            return _Known(ready.eval_cases, ready.hashes["train"], ready.hashes["texts"])
         key = setting.dataset.name, setting.seed
-        if key not in self._cases:
-            self._cases[key] = self._count(setting)
-        asked = [edits * count for edits, count in config.lengths if edits != "max"]
-        cases = self._cases[key]
-        cases = max(asked, default=1) if cases is None else cases
-        return choose_sequences(config, setting.seed, cases, cell.entry)
+        if key not in self._found:
+            self._found[key] = self._make(setting)
+        return self._found[key]
 
-    def _count(self, setting: Setting) -> int | None:
+    def base_model(self, setting: Setting) -> Hashable | None:
+        """What the base model of a setting depends on; None if that is not known."""
+        found, model = self.of(setting), setting.model
+        if found is None or found.texts is None or model.path is not None:
+            return None
+        return "base model", model.name, setting.seed, setting.dataset.source, found.texts
+
+    def training(self, cell: Cell) -> Hashable | None:
+        """What the meta-training of a trainee depends on; None if that is not known."""
+        found, setting, entry = self.of(cell.setting), cell.setting, cell.entry
+        if found is None or found.train is None:
+            return None
+        recipe = entry.name, entry.training_path(setting.model), self.inventory.config.pace(entry)
+        return "training", *recipe, setting.model.name, setting.seed, found.train, found.texts
+
+    def _make(self, setting: Setting) -> _Known | None:
         from benchmarks.data import prepare_facts
 
         with tempfile.TemporaryDirectory() as folder:
@@ -138,7 +174,27 @@ class _Lengths:
                 )
             except DataError:
                 return None
-            return facts.eval_cases
+            train, texts = (
+                sha256(path) if path.is_file() else None for path in (facts.train, facts.texts)
+            )
+            return _Known(facts.eval_cases, train, texts)
+
+
+class _Lengths:
+    """The sequences of each cell, also of those whose facts are not there yet."""
+
+    def __init__(self, inventory: Inventory, facts: _Facts) -> None:
+        self.inventory, self.facts = inventory, facts
+
+    def of(self, cell: Cell) -> list[EditSequence]:
+        """As they will be; as the config asks where the data cannot be read."""
+        config, setting = self.inventory.config, cell.setting
+        if self.inventory.ready(setting) is not None:
+            return self.inventory.sequences(cell)
+        asked = [edits * count for edits, count in config.lengths if edits != "max"]
+        found = self.facts.of(setting)
+        cases = max(asked, default=1) if found is None else found.cases
+        return choose_sequences(config, setting.seed, cases, cell.entry)
 
 
 def plan_tables(steps: Sequence[Step]) -> list[Table]:
@@ -156,8 +212,9 @@ def plan_tables(steps: Sequence[Step]) -> list[Table]:
         table.add_column("judging by", no_wrap=True, min_width=15)
         for step in mine:
             name = f"{STEPS[step.kind]} {step.label}".strip()
-            if step.done:
-                table.add_row(name, "", "done", "", "", style="dim")
+            if step.done or step.shared:
+                how = "done" if step.done else "shared"
+                table.add_row(name, "", how, "", "" if step.done else step.shared, style="dim")
                 continue
             left, found = str(step.left) if step.kind == "cell" else "", step.estimate
             table.add_row(name, left, _time(found), _memory(found), found.basis)
@@ -167,7 +224,7 @@ def plan_tables(steps: Sequence[Step]) -> list[Table]:
 
 def summary(steps: Sequence[Step], jobs: int = 1) -> str:
     """How much is left, in a few words."""
-    left = [step for step in steps if not step.done]
+    left = [step for step in steps if not step.done and not step.shared]
     known = [s.estimate.seconds for s in left if s.estimate.seconds is not None]
     unknown = len(left) - len(known)
     total = sum(known) / jobs

@@ -106,6 +106,17 @@ def run_prepare(job: PrepareJob) -> None:
     finish(job, found)
 
 
+def may_share_model(one: Setting, other: Setting, data_dir: Path) -> bool:
+    """Whether two settings may turn out to have the same base model: their facts are read from
+    the same files.
+    """
+    if one.model.path is not None or (one.model, one.seed) != (other.model, other.seed):
+        return False
+    return one.dataset.source == other.dataset.source and _source_files(
+        one.dataset, data_dir
+    ) == _source_files(other.dataset, data_dir)
+
+
 def siblings(folder: Path) -> list[Path]:
     """The folders of the same model and seed with the facts of the run's other data sets."""
     *_, model, seed = folder.parts

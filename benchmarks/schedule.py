@@ -33,6 +33,12 @@ class Task(Protocol):
     def job(self) -> Job | None:
         """The job, once all tasks before it are over; None if there is nothing to do."""
 
+    def waits_for(self, other: Task) -> bool:
+        """Whether a running task makes the same, which is then there for this one, too.
+
+        Asked once all tasks before this one are over.
+        """
+
     def look(self) -> None:
         """Called again and again while the worker runs, and once after it."""
 
@@ -70,6 +76,8 @@ def run_tasks(tasks: Sequence[Task], pool: Pool, observer: Observer) -> None:
                 if not all(id(before) in over for before in task.after):
                     continue
                 if not pool.has_room(task.needs):
+                    continue
+                if any(task.waits_for(other) for other in running.values()):
                     continue
                 waiting.remove(task)
                 job = task.job()

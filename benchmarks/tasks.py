@@ -12,6 +12,7 @@ from benchmarks.inventory import Inventory, identity
 from benchmarks.jobs import CellJob, Job, JobFiles, Kind, PrepareJob, job_files
 from benchmarks.jobs import Sequence as EditSequence
 from benchmarks.pool import Ended, Needs
+from benchmarks.preparation import may_share_model
 from benchmarks.results import Result
 from benchmarks.schedule import Task
 from benchmarks.worker import CHANGED_CODE, USER_ERROR
@@ -35,6 +36,12 @@ class Preparation:
         if self.inventory.ready(self.setting) is not None:
             return None
         return self.inventory.prepare_job(self.setting)
+
+    def waits_for(self, other: Task) -> bool:
+        """Data sets that are read from the same files may have a base model in common."""
+        return isinstance(other, Preparation) and may_share_model(
+            self.setting, other.setting, self.inventory.data_dir
+        )
 
     def look(self) -> None:
         """See :class:`benchmarks.schedule.Task`."""
@@ -70,6 +77,7 @@ class Training:
         self.preparation, self.pacemaker = preparation, pacemaker
         self.after: list[Task] = [preparation, *([pacemaker] if pacemaker else [])]
         self.error = self.changed = ""
+        self._inputs: str | None = None
 
     def job(self) -> Job | None:
         """See :class:`benchmarks.schedule.Task`."""
@@ -85,6 +93,20 @@ class Training:
         if self.inventory.training_record(self.cell) is not None:
             return None
         return self.inventory.training_job(self.cell)
+
+    def waits_for(self, other: Task) -> bool:
+        """Data sets may have a base model and training cases in common."""
+        if not isinstance(other, Training) or self.cell.entry.name != other.cell.entry.name:
+            return False
+        return self.inputs is not None and self.inputs == other.inputs
+
+    @property
+    def inputs(self) -> str | None:
+        """Hash of all that the outcome depends on; None if that is not known yet."""
+        if self._inputs is None and not self.preparation.error:
+            job = self.inventory.training_job(self.cell)
+            self._inputs = None if job is None else job.inputs
+        return self._inputs
 
     def look(self) -> None:
         """See :class:`benchmarks.schedule.Task`."""
@@ -148,6 +170,10 @@ class Editing:
         keys = {line.key for line in self._missing}
         missing = [s for s, line in zip(sequences, self.wanted, strict=True) if line.key in keys]
         return replace(job, sequences=missing) if missing else None
+
+    def waits_for(self, other: Task) -> bool:
+        """Nothing that another cell makes."""
+        return False
 
     def look(self) -> None:
         """Take the lines that the worker has written."""

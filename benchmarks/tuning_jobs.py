@@ -69,6 +69,10 @@ class Tuning:
             out=str(self.inventory.out.resolve()),
         )
 
+    def waits_for(self, other: Task) -> bool:
+        """Nothing that another search makes."""
+        return False
+
     def look(self) -> None:
         """See :class:`benchmarks.schedule.Task`."""
 

@@ -1,234 +1,244 @@
 """Speed and memory of the ingest on a made-up dump, and what the full dump would cost.
 
-    python -m benchmarks.dafset.scale --entities 200000 --out .cache/benchmarks/dafset-scale
+    python -m benchmarks.dafset.scale --entities 200000 --real DATA/wikidata
 
 writes ``scale.json`` and ``scale.md``. Every measurement is a process of its own, so that peak
-memory is its own, too. Times are CPU seconds of the process and its children: on a machine that
-is busy with other work they say more than the clock, which is given for several processes.
+memory is its own, too, and is noted as soon as it is done: the same command goes on where it was
+interrupted, and measures anew only what depends on changed code. Times are CPU seconds of the
+process and its children: on a machine that is busy with other work they say more than the clock,
+which is given for several processes.
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
+import bz2
+import gzip
+import hashlib
+import itertools
 import json
-import multiprocessing
 import os
 import platform
-import resource
 import shutil
-import sys
-import time
-from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
+import subprocess
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.dafset.readers import READERS
-from dafnet_plugin.dafset.ingest import ingest
+import dafnet_plugin
+from benchmarks.dafset.measuring import Run, best_of, count_entities, hash_file, ingest_dump
+from benchmarks.dafset.readers import READERS, write_plainly
+from benchmarks.dafset.scale_table import render
+from benchmarks.fingerprint import ROOT, meaning
 from dafnet_plugin.dafset.synthetic import SyntheticConfig, write_dump
-from dafnet_plugin.files import write_json, write_text
+from dafnet_plugin.files import read_json, write_json, write_text
 
-FULL_ENTITIES = 115_000_000
-"""Entities of Wikidata's dump, about (issue)."""
-SLOW_SAMPLE = 20_000
-"""Entities that the slow readers are given; their rate does not depend on it."""
+SAMPLE = 20_000
+"""Entities that readers and compressed dumps are measured on; rates do not depend on it."""
+COPIES = 100
+"""How often each real entity is in the dump made of them."""
+LIBRARIES = ("msgspec", "orjson", "ijson", "pyarrow", "duckdb", "isal")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, and write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--entities", type=int, default=200_000, metavar="N")
-    parser.add_argument("--out", type=Path, default=Path(".cache/benchmarks/dafset-scale"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks/results/dafset")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / ".cache/benchmarks/dafset-scale", help="for the dumps"
+    )
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], metavar="J")
     parser.add_argument("--repeats", type=int, default=3, help="the fastest counts (%(default)s)")
-    parser.add_argument("--real", type=Path, help="folder of entity JSON, for a row on real ones")
+    parser.add_argument("--real", type=Path, help="folder of entity JSON, for rows on real ones")
+    parser.add_argument("--again", action="store_true", help="forget what was measured before")
     options = parser.parse_args(arguments)
-    results = measure(options.entities, options.out, options.jobs, options.repeats, options.real)
+    scale = Scale(options.entities, options.work, options.repeats, options.seed)
+    if options.again:
+        scale.notes.unlink(missing_ok=True)
+    results = scale.measure(options.jobs, options.real)
+    real = " --real DATA/wikidata" if options.real else ""
+    jobs = " ".join(map(str, options.jobs))
+    command = (
+        f"python -m benchmarks.dafset.scale --entities {options.entities} --seed {options.seed} "
+        f"--jobs {jobs} --repeats {options.repeats}{real}"
+    )
+    results = {"provenance": _provenance(command, options.seed), **results}
     write_json(options.out / "scale.json", results)
     write_text(options.out / "scale.md", render(results))
     print(render(results))
     return 0
 
 
-def measure(
-    entities: int, out: Path, jobs: Iterable[int], repeats: int, real: Path | None = None
-) -> dict[str, Any]:
-    """All measurements as plain data."""
-    dump = _dump(out, entities, ".json")
-    sample = _dump(out, min(entities, SLOW_SAMPLE), ".json")
-    readers = {name: _best(repeats, _read, name, sample) for name in READERS}
-    if real is not None:
-        lines = _real(out, real)
-        readers |= {
-            f"{name}, real entities": _best(repeats, _read, name, lines)
-            for name in ("this package", "json")
+class Scale:
+    """The measurements, each noted in a file when it is done.
+
+    Args:
+        entities: of the made-up dump.
+        work: folder for dumps and notes.
+        repeats: of each measurement that is compared with another; the fastest counts.
+        seed: of the dump.
+    """
+
+    def __init__(self, entities: int, work: Path, repeats: int, seed: int = 0) -> None:
+        self.entities, self.work, self.repeats, self.seed = entities, work, repeats, seed
+        self.notes = work / "measured.json"
+        self.code = _code(
+            "dafnet_plugin/dafset/**/*.py",
+            "benchmarks/dafset/measuring.py",
+            "benchmarks/dafset/readers.py",
+        )
+
+    def measure(self, jobs: Sequence[int], real: Path | None = None) -> dict[str, Any]:
+        """All measurements as plain data."""
+        dump = self._dump(self.entities)
+        sample = self._dump(min(self.entities, SAMPLE))
+        short = self._dump(max(1, self.entities // 4))
+        store, count = self.work / "store", min(self.entities, SAMPLE)
+        readers = {
+            name: {"made up": self._run(f"{name} reads", count_entities, name, sample)}
+            for name in READERS
         }
-    lengths = sorted({max(1, entities // 4), max(1, entities // 2), entities})
+        if real is not None:
+            lines = self._real(real)
+            for name, runs in readers.items():
+                runs["real"] = self._run(f"{name} reads real ones", count_entities, name, lines)
+        return {
+            "entities": self.entities,
+            "bytes": dump.stat().st_size,
+            "sample": count,
+            "readers": readers,
+            "stores": {
+                "this package": self._run("ingest of the sample", ingest_dump, sample, store, 1),
+                "json": self._run("plain store", write_plainly, sample, store),
+            },
+            "hash": self._run("hash", hash_file, dump, self.entities),
+            "lengths": {
+                n: self._run(f"ingest of {n}", ingest_dump, path, store, 1, once=True)
+                for n, path in ((max(1, self.entities // 4), short), (self.entities, dump))
+            },
+            "compressed": {
+                suffix: self._run(f"{suffix}", ingest_dump, self._packed(sample, suffix), store, 1)
+                for suffix in (".gz", ".bz2")
+            },
+            "jobs": {
+                n: self._run(f"ingest, {n} jobs", ingest_dump, dump, store, n, by="seconds")
+                for n in jobs
+            },
+            "store_bytes": self._size(dump, store),
+        }
+
+    def _run(
+        self,
+        name: str,
+        work: Callable[..., int],
+        *arguments: Any,
+        once: bool = False,
+        by: str = "cpu_seconds",
+    ) -> Run:
+        """The fastest of some runs, from the notes where these have it."""
+        repeats = 1 if once else self.repeats
+        key = f"{name}; {self.entities} entities, seed {self.seed}, best of {repeats}, {self.code}"
+        noted = read_json(self.notes) if self.notes.is_file() else {}
+        if key not in noted:
+            noted[key] = best_of(repeats, work, *arguments, by=by)
+            write_json(self.notes, noted)
+        return dict(noted[key])
+
+    def _dump(self, entities: int) -> Path:
+        """The dump, or its first entities."""
+        code = _code("dafnet_plugin/dafset/synthetic*.py")
+        path = self.work / f"made-up-{self.entities}-{self.seed}-{code}.json"
+        if not path.is_file():
+            self.work.mkdir(parents=True, exist_ok=True)
+            write_dump(path, SyntheticConfig(self.entities, self.seed))
+        if entities == self.entities:
+            return path
+        head = path.with_name(f"{path.stem}-first-{entities}.json")
+        if not head.is_file():
+            with open(path, "rb") as file:
+                lines = list(itertools.islice(file, entities + 1))
+            _write(head, b"".join(lines).rstrip(b",\n") + b"\n]\n")
+        return head
+
+    def _packed(self, dump: Path, suffix: str) -> Path:
+        path = dump.with_name(dump.name + suffix)
+        if not path.is_file():
+            data = dump.read_bytes()
+            _write(path, gzip.compress(data) if suffix == ".gz" else bz2.compress(data))
+        return path
+
+    def _real(self, folder: Path) -> Path:
+        """A dump of the real entities in a folder, each many times."""
+        lines = []
+        for path in sorted(folder.glob("*.json")):
+            text = path.read_text(encoding="utf-8")
+            if text.startswith("{"):
+                data = json.loads(text)
+                found = data["entities"].values() if "entities" in data else [data]
+                lines += [json.dumps(e, separators=(",", ":")) for e in found if e.get("claims")]
+        target, text = self.work / "real.json", ",\n".join(lines * COPIES)
+        _write(target, f"[\n{text}\n]\n".encode())
+        return target
+
+    def _size(self, dump: Path, store: Path) -> int:
+        """Bytes of the store."""
+        path = self.work / f"{dump.stem}-store.json"
+        if not path.is_file():
+            ingest_dump(dump, store, 1)
+            write_json(path, sum(p.stat().st_size for p in store.rglob("*") if p.is_file()))
+            shutil.rmtree(store)
+        return int(read_json(path))
+
+
+def _code(*patterns: str) -> str:
+    """A hash of what files mean."""
+    paths = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    return hashlib.sha256("".join(map(meaning, sorted(paths))).encode()).hexdigest()[:12]
+
+
+def _write(path: Path, data: bytes) -> None:
+    """All of a file or nothing of it."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def _provenance(command: str, seed: int) -> dict[str, Any]:
+    versions = {"python": platform.python_version(), "dafnet_plugin": dafnet_plugin.__version__}
     return {
+        "command": command,
+        "seed": seed,
         "machine": {
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
+            "processor": _processor(),
+            "cpus": os.cpu_count(),
+            "platform": f"{platform.system()} {platform.machine()}",
         },
-        "entities": entities,
-        "bytes": dump.stat().st_size,
-        "readers": readers,
-        "lengths": {
-            n: _best(1, _ingest, _dump(out, n, ".json"), out / "store", 1) for n in lengths
-        },
-        "compressed": {
-            suffix: _best(1, _ingest, _dump(out, entities, suffix), out / "store", 1)
-            for suffix in (".json.gz", ".json.bz2")
-        },
-        "jobs": {n: _best(repeats, _ingest, dump, out / "store", n) for n in jobs},
+        "versions": versions | {name: version(name) for name in LIBRARIES},
+        "commit": _commit(),
     }
 
 
-def _dump(out: Path, entities: int, suffix: str) -> Path:
-    path = out / f"synthetic-{entities}{suffix}"
-    return path if path.is_file() else write_dump(path, SyntheticConfig(entities))
+def _processor() -> str:
+    """What Linux calls the processor, elsewhere what Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
-def _real(out: Path, folder: Path, copies: int = 100) -> Path:
-    """A dump of the real entities in a folder, each many times."""
-    lines = []
-    for path in sorted(folder.glob("*.json")):
-        text = path.read_text(encoding="utf-8")
-        if text.startswith("{"):
-            data = json.loads(text)
-            found = data["entities"].values() if "entities" in data else [data]
-            lines += [json.dumps(e, separators=(",", ":")) for e in found if e.get("claims")]
-    target = out / "real.json"
-    write_text(target, "[\n" + ",\n".join(lines * copies) + "\n]\n")
-    return target
-
-
-def _read(name: str, path: Path) -> int:
-    return _count(READERS[name](path))
-
-
-def _count(items: Iterable[Any]) -> int:
-    count = 0
-
-    def counted() -> Iterable[Any]:
-        nonlocal count
-        for item in items:
-            count += 1
-            yield item
-
-    collections.deque(counted(), maxlen=0)
-    return count
-
-
-def _ingest(path: Path, store: Path, jobs: int) -> int:
-    shutil.rmtree(store, ignore_errors=True)
-    return int(ingest([path], store, jobs=jobs).info["counts"]["entities"])
-
-
-def _best(repeats: int, work: Callable[..., int], *arguments: Any) -> dict[str, float]:
-    """The fastest of some runs, each in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    runs = []
-    for _ in range(repeats):
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_measured, args=(sender, work, arguments))
-        process.start()
-        sender.close()
-        try:
-            runs.append(receiver.recv())
-        except EOFError:
-            raise SystemExit(f"{work.__name__}{arguments}: the process died") from None
-        finally:
-            process.join()
-    return min(runs, key=lambda run: run["cpu_seconds"])
-
-
-def _measured(sender: Any, work: Callable[..., int], arguments: tuple[Any, ...]) -> None:
-    _import_all()
-    clock, before = time.perf_counter(), _cpu()
-    count = work(*arguments)
-    seconds, cpu = time.perf_counter() - clock, _cpu() - before
-    # Kilobytes on Linux, bytes on macOS; of one process, the largest.
-    unit = 1 if sys.platform == "darwin" else 1024
-    own, children = (
-        resource.getrusage(who).ru_maxrss * unit / 2**20
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    sender.send(
-        {
-            "entities": count,
-            "seconds": seconds,
-            "cpu_seconds": cpu,
-            "entities_per_cpu_second": count / cpu,
-            "entities_per_second": count / seconds,
-            "peak_mib": own,
-            "peak_mib_of_a_worker": children,
-        }
-    )
-
-
-def _import_all() -> None:
-    """Import what is measured beforehand; a dump takes hours, this a second."""
-    import duckdb  # noqa: F401
-    import ijson  # noqa: F401
-    import orjson  # noqa: F401
-    import pyarrow as pa
-    import pyarrow.compute
-
-    import dafnet_plugin.dafset.sources.wikibase  # noqa: F401
-
-    # The first of these brings a time zone database and, where it is installed, pandas.
-    pa.array([datetime.now(timezone.utc)], pa.timestamp("us", "UTC"))
-
-
-def _cpu() -> float:
-    usage = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(u.ru_utime + u.ru_stime for u in usage)
-
-
-def render(results: dict[str, Any]) -> str:
-    """The tables, in Markdown."""
-    machine = results["machine"]
-    size = results["bytes"] / results["entities"]
-    ours = results["readers"]["this package"]["entities_per_cpu_second"]
-    lines = [
-        f"A made-up dump of {results['entities']:,} entities, {size / 1000:.1f} kB each; "
-        f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}.",
-        "",
-        "| reader, one core | entities a CPU second | this package is faster by |",
-        "|---|---|---|",
-    ]
-    for name, run in results["readers"].items():
-        real = name.endswith(", real entities")
-        fast = results["readers"]["this package" + ", real entities" * real]
-        ratio = fast["entities_per_cpu_second"] / run["entities_per_cpu_second"]
-        lines.append(f"| {name} | {run['entities_per_cpu_second']:,.0f} | {ratio:.1f} |")
-    lines += [
-        "",
-        "| ingest into Parquet | entities a CPU second | peak memory (MiB) |",
-        "|---|---|---|",
-    ]
-    for name, run in [
-        *((f"{n:,} entities, plain" if isinstance(n, int) else f"{int(n):,} entities, plain", r)
-          for n, r in results["lengths"].items()),
-        *((f"{results['entities']:,} entities, {s}", r) for s, r in results["compressed"].items()),
-    ]:  # fmt: skip
-        lines.append(f"| {name} | {run['entities_per_cpu_second']:,.0f} | {run['peak_mib']:.0f} |")
-    lines += ["", "| processes | entities a second (clock) | gain |", "|---|---|---|"]
-    one = next(iter(results["jobs"].values()))["entities_per_second"]
-    for jobs, run in results["jobs"].items():
-        rate = run["entities_per_second"]
-        lines.append(f"| {jobs} | {rate:,.0f} | {rate / one:.2f} |")
-    single = next(iter(results["jobs"].values()))["entities_per_cpu_second"]
-    hours = FULL_ENTITIES / single / 3600
-    lines += [
-        "",
-        f"The full dump, about {FULL_ENTITIES / 1e6:.0f} million entities, at the rate of one "
-        f"process: {hours:.1f} hours of one core ({FULL_ENTITIES / ours / 3600:.1f} of them to "
-        f"read and decode), if its entities are as long as these.",
-    ]
-    return "\n".join(lines) + "\n"
+def _commit() -> str | None:
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=ROOT, capture_output=True, text=True, timeout=10, check=True,
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None  # installed from an archive
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ have is kept once, and statements point to what their object is called now.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from dafnet_plugin.dafset.extras import missing, require
 from dafnet_plugin.dafset.graph import Drops, Reason
@@ -20,7 +21,7 @@ from dafnet_plugin.dafset.store import (
     INFO,
     STATEMENT_ROWS,
     STATEMENTS,
-    TableWriter,
+    write_table,
 )
 from dafnet_plugin.errors import DataError
 from dafnet_plugin.files import read_json, write_json
@@ -33,6 +34,17 @@ except ImportError as error:
     raise missing("pyarrow", error=error) from error
 
 MEMORY = "400MB"
+COUNTS = ("entities", "statements", "current", "redirected_objects")
+
+
+class Run(Protocol):
+    """Calls a function with each of some arguments, as :func:`map` does; perhaps in processes."""
+
+    def __call__(
+        self, function: Callable[[Any], Any], arguments: Iterable[Any], /
+    ) -> Iterable[Any]:
+        """The results, in order."""
+        ...
 
 
 class _Part(NamedTuple):
@@ -44,13 +56,31 @@ class _Part(NamedTuple):
     note: Mapping[str, Any]
 
 
-def finish(store: Path, chunks: Path, plan: Mapping[str, Any]) -> None:
-    """Join finished chunks into a store, a chunk at a time; ``store.json`` is written last.
+class _Piece(NamedTuple):
+    """Rows of a finished chunk's file, counted without those that are left out."""
+
+    path: Path
+    left_out: Collection[str]
+    start: int
+    stop: int
+
+
+class _File(NamedTuple):
+    """A file of the store, and what it is made of."""
+
+    path: Path
+    pieces: Sequence[_Piece]
+    redirects: Mapping[str, str]
+
+
+def finish(store: Path, chunks: Path, plan: Mapping[str, Any], run: Run = map) -> None:
+    """Join finished chunks into a store, a file at a time; ``store.json`` is written last.
 
     Args:
         store: the folder.
         chunks: the folder with a folder of chunks for each source.
         plan: for ``store.json``.
+        run: joins the files of the store, which are independent of each other.
 
     Raises:
         DataError: the chunks hold no entities at all.
@@ -63,43 +93,100 @@ def finish(store: Path, chunks: Path, plan: Mapping[str, Any]) -> None:
         raise DataError(f"{store}: no entities in the input; dropped: {drops.as_dict()}")
     redirects = _redirects(parts)
     losers = _losers(chunks, parts)
-    writers = (
-        TableWriter(store / "entities", ENTITIES, ENTITY_ROWS),
-        TableWriter(store / "statements", STATEMENTS, STATEMENT_ROWS),
-    )
-    gone = pa.array(redirects, pa.string())
-    current = resolved = 0
-    for part in parts:
-        lost = pa.array(losers.get(part.order, ()), pa.string())
-        entities, statements = pq.read_table(part.entities), pq.read_table(part.statements)
-        drops[Reason.DUPLICATE] += len(lost)
-        drops[Reason.REDIRECTED] += pc.sum(pc.is_in(entities["id"], gone)).as_py() or 0
-        for writer, table, key in zip(writers, (entities, statements), ("id", "subject")):
-            unwanted = pc.or_(pc.is_in(table[key], lost), pc.is_in(table[key], gone))
-            table = table.filter(pc.invert(unwanted))
-            if key == "subject" and redirects:
-                table, count = _resolve(table, redirects, gone)
-                resolved += count
-            if key == "subject":
-                current += pc.sum(table["current"]).as_py() or 0
-            writer.add(table)
-    counts = {
-        "entities": writers[0].close(),
-        "statements": writers[1].close(),
-        "current": current,
-        "redirected_objects": resolved,
-    }
+    left_out = [frozenset(losers.get(part.order, ())) | redirects.keys() for part in parts]
+    drops[Reason.DUPLICATE] += sum(map(len, losers.values()))
+    if redirects:
+        gone = pa.array(redirects, pa.string())
+        for part in parts:
+            drops[Reason.REDIRECTED] += _among(_column(part.entities, "id"), gone)
+    files = [
+        *_files(store / "entities", [p.entities for p in parts], left_out, redirects, ENTITY_ROWS),
+        *_files(
+            store / "statements", [p.statements for p in parts], left_out, redirects, STATEMENT_ROWS
+        ),
+    ]
+    written: Counter[str] = sum(run(_write, files), Counter())
     write_json(store / "redirects.json", redirects)
     days = [source["dump_date"] for source in plan["sources"] if source.get("dump_date")]
     info = {
         "format": FORMAT,
         "complete": True,
         "dump_date": max(days, default=None),
-        "counts": counts,
+        "counts": {name: written[name] for name in COUNTS},
         "drops": drops.as_dict(),
         "plan": plan,
     }
     write_json(store / INFO, info)
+
+
+def _files(
+    folder: Path,
+    paths: Sequence[Path],
+    left_out: Sequence[Collection[str]],
+    redirects: Mapping[str, str],
+    rows: int,
+) -> list[_File]:
+    """The files of a table, at least one, each of as many rows but the last.
+
+    Where they begin and end depends on the rows alone, not on how these came in chunks.
+    """
+    pieces: list[list[_Piece]] = [[]]
+    room = rows
+    for path, lost in zip(paths, left_out):
+        start, count = 0, _count(path, lost)
+        while start < count:
+            if not room:
+                pieces.append([])
+                room = rows
+            stop = min(count, start + room)
+            pieces[-1].append(_Piece(path, lost, start, stop))
+            room -= stop - start
+            start = stop
+    return [
+        _File(folder / f"part-{number:06d}.parquet", of_file, redirects)
+        for number, of_file in enumerate(pieces)
+    ]
+
+
+def _count(path: Path, left_out: Collection[str]) -> int:
+    """Rows without those that are left out."""
+    rows = int(pq.read_metadata(path).num_rows)
+    if not left_out:
+        return rows
+    key = pq.read_schema(path).names[0]
+    return rows - _among(_column(path, key), pa.array(left_out, pa.string()))
+
+
+def _write(file: _File) -> Counter[str]:
+    """Write a file of the store; returns what there is to count in it."""
+    entities = file.path.parent.name == "entities"
+    tables = [_rows(piece) for piece in file.pieces]
+    table = pa.concat_tables(tables or [(ENTITIES if entities else STATEMENTS).empty_table()])
+    if entities:
+        counts = Counter(entities=table.num_rows)
+    else:
+        table, resolved = _resolve(table, file.redirects)
+        current = pc.sum(table["current"]).as_py() or 0
+        counts = Counter(statements=table.num_rows, current=current, redirected_objects=resolved)
+    write_table(file.path, table.combine_chunks())
+    return counts
+
+
+def _rows(piece: _Piece) -> pa.Table:
+    table = pq.read_table(piece.path)
+    if piece.left_out:
+        lost = pa.array(piece.left_out, pa.string())
+        table = table.filter(pc.invert(pc.is_in(table[0], lost)))
+    return table.slice(piece.start, piece.stop - piece.start)
+
+
+def _column(path: Path, name: str) -> pa.ChunkedArray:
+    return pq.read_table(path, columns=[name])[name]
+
+
+def _among(names: pa.ChunkedArray, wanted: pa.Array) -> int:
+    """How many of the names are wanted."""
+    return int(pc.sum(pc.is_in(names, wanted)).as_py() or 0)
 
 
 def _parts(chunks: Path) -> Iterator[_Part]:
@@ -128,12 +215,10 @@ def _redirects(parts: list[_Part]) -> dict[str, str]:
     return ends
 
 
-def _resolve(
-    statements: pa.Table, redirects: Mapping[str, str], gone: pa.Array
-) -> tuple[pa.Table, int]:
+def _resolve(statements: pa.Table, redirects: Mapping[str, str]) -> tuple[pa.Table, int]:
     """Statements with the objects as they are called now, and how many that were."""
     objects = statements["object"]
-    count = pc.sum(pc.is_in(objects, gone)).as_py() or 0
+    count = _among(objects, pa.array(redirects, pa.string())) if redirects else 0
     if not count:
         return statements, 0
     new = pa.array([redirects.get(name, name) for name in objects.to_pylist()], pa.string())

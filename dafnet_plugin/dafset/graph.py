@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timezone
-from typing import NamedTuple
 
+from dafnet_plugin.dafset.extras import missing
 from dafnet_plugin.errors import DataError
+
+try:
+    from msgspec import Struct
+except ImportError as error:
+    raise missing("msgspec", error=error) from error
 
 PREFERRED, NORMAL, DEPRECATED = "preferred", "normal", "deprecated"
 RANKS = (PREFERRED, NORMAL, DEPRECATED)
@@ -63,10 +67,10 @@ class Drops(Counter[str]):
         return {reason: self[reason] for reason in sorted(self) if self[reason]}
 
 
-class Statement(NamedTuple):
+# Structs, since they are made several times as fast as data classes: a dump has a hundred million
+# entities and ten times as many statements. gc=False: they hold no cycles.
+class Statement(Struct, frozen=True, gc=False):
     """An item-valued statement of an entity, never of deprecated rank.
-
-    A tuple, since a dump has ten times as many of them as of entities.
 
     Attributes:
         relation: ``"P36"``.
@@ -86,8 +90,7 @@ class Statement(NamedTuple):
     current: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
+class Entity(Struct, frozen=True, gc=False):
     """An item of Wikidata.
 
     Attributes:
@@ -111,7 +114,7 @@ class Entity:
     redirected_from: tuple[str, ...] = ()
 
 
-class Claim(NamedTuple):
+class Claim(Struct, frozen=True, gc=False):
     """A statement as it was read, before it is known whether it is of the best rank.
 
     Attributes:
@@ -141,10 +144,14 @@ def judge(
         drops: is added to.
         as_of: the day that counts as today; None: whatever has an end date has ended.
     """
-    best = PREFERRED if any(claim.rank == PREFERRED for claim in claims) else NORMAL
+    best = NORMAL
+    for claim in claims:
+        if claim.rank == PREFERRED:
+            best = PREFERRED
     today = as_of.isoformat() if as_of else None
     statements = []
-    for target, rank, start, end, ended in claims:
+    for claim in claims:
+        target, rank, start, end = claim.object, claim.rank, claim.start, claim.end
         if target is None:
             continue
         if rank == DEPRECATED:
@@ -153,7 +160,7 @@ def judge(
         current = rank == best
         if not current:
             drops[Reason.NOT_BEST] += 1
-        elif ended and not (today and end and _after(end, today)):
+        elif claim.ended and not (today and end and _after(end, today)):
             drops[Reason.ENDED] += 1
             current = False
         elif start and today and _after(start, today):

@@ -100,7 +100,7 @@ def ingest(
     with _pool(jobs) as pool:
         for index, source in enumerate(opened):
             _read(source, folder / CHUNKS / f"{index:03d}", options, pool, jobs, counted)
-    finish(folder, folder / CHUNKS, plan)
+        finish(folder, folder / CHUNKS, plan, map if pool is None else pool.map)
     shutil.rmtree(folder / CHUNKS)
     return Store(folder)
 

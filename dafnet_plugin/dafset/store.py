@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +182,10 @@ class Columns:
         """The statements as a table of schema ``STATEMENTS``."""
         if not self.statements:
             return STATEMENTS.empty_table()
-        return _table([self.subjects, *zip(*self.statements)], STATEMENTS)
+        columns = [
+            list(map(attrgetter(name), self.statements)) for name in Statement.__struct_fields__
+        ]
+        return _table([self.subjects, *columns], STATEMENTS)
 
 
 def _table(columns: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:

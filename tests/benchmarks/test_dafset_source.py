@@ -13,8 +13,11 @@ import pytest
 
 from benchmarks.apart import subject_of
 from benchmarks.config import ROOT, BenchmarkConfig
+from benchmarks.dafset import sets
+from benchmarks.entries import DatasetConfig
+from benchmarks.grid import Setting, cells_of
 from benchmarks.mixing import by_source, mix, tagged
-from benchmarks.preparation import _source_files, siblings
+from benchmarks.preparation import _source_files, may_share_model, siblings
 from benchmarks.source import Task, World, locate
 from benchmarks.sources import SOURCES
 from dafnet_plugin.cases import EditCase, EditRequest
@@ -191,6 +194,38 @@ def test_the_ablation_is_a_valid_benchmark() -> None:
         what, _, tested = dataset.name.partition("+")
         options = SOURCES["dafset"].from_dict(dataset.options)
         assert options.evaluate == tested  # type: ignore[attr-defined]
+        assert dataset.options["folder"].endswith(f"/{what.partition('-')[0]}-dafset")
         rest = {k: v for k, v in dataset.options.items() if k != "evaluate"}
         trained.setdefault(what, []).append(rest)
-    assert len(trained) == 7 and all(same == [same[0]] * 3 for same in trained.values())
+    assert len(trained) == 9 and all(same == [same[0]] * 3 for same in trained.values())
+    cells: dict[str, set[str]] = {}
+    for cell in cells_of(config):
+        cells.setdefault(cell.setting.dataset.name.partition("+")[0], set()).add(cell.entry.name)
+    for what, methods in cells.items():
+        assert methods == ({"DAFNET"} if "-no-" in what else {"DAFNET", "MEND", "SERAC"}), what
+
+
+def test_base_models_may_be_shared_where_the_files_are_the_same(folder: Path) -> None:
+    (folder / "other").mkdir()
+    (folder / "other" / "popular.json").write_text("[]")
+    config = BenchmarkConfig.read(CONFIG)
+    [model] = config.model_entries
+
+    def setting(source: str = "dafset", seed: int = 0, **options: Any) -> Setting:
+        return Setting(DatasetConfig.from_dict({"name": "d", "source": source, "options": options}),
+                       model, seed)  # fmt: skip
+
+    one = setting(folder="dafset")
+    assert may_share_model(one, setting(folder="dafset", properties=["popular"]), folder)
+    assert not may_share_model(one, setting(folder="other"), folder)
+    assert not may_share_model(one, setting(folder="dafset", seed=1), folder)
+
+
+def test_the_sets_of_the_ablation(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sets, "write_sources", lambda *_, **__: None)
+    tiny, real = sets.tiny(tmp_path), sets.real(data_dir)
+    assert tiny.previous and tiny.pageviews and tiny.corpus, "all four properties"
+    assert len(real.sources) == 41 + 7 + 2 and not real.previous
+    assert tiny.eval_share == real.eval_share == 0.35

@@ -85,6 +85,38 @@ def test_earlier_runs_of_the_same_or_of_something_like_it(made: Path) -> None:
     assert limited["train", "tiny-llama", "MEND"].estimate.seconds == 7.0
 
 
+def test_what_data_sets_share_is_planned_once(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Base models by what they know, meta-trainings also by what they are trained on."""
+
+    def some(spec: DataSpec, seed: int, data_dir: Path, out: Path) -> Facts:
+        trained = {"a": "1", "b": "1", "c": "2"}[spec.name]
+        (out / "train").write_text(trained)
+        (out / "texts").write_text("the same")
+        return Facts(out / "train", Path(), out / "texts", Path(), CASES, CASES)
+
+    monkeypatch.setattr("benchmarks.data.prepare_facts", some)
+    made.mkdir()
+    append_timing(made, replace(FT, kind="prepare", label="", method="", seconds=100.0))
+    append_timing(made, replace(FT, kind="train", label="MEND", method="MEND", seconds=60.0))
+    datasets = [{"name": name, "source": "tinyworld"} for name in "abc"]
+    found = plan(config(datasets=datasets), made.parent, made, ["MEND", "model=tiny-gpt2"])
+    shared = {(s.kind, s.setting[0]): s.shared[:1] for s in found if s.kind != "cell"}
+    assert shared == {
+        ("prepare", "a"): "",
+        ("prepare", "b"): "a",
+        ("prepare", "c"): "a",
+        ("train", "a"): "",
+        ("train", "b"): "a",
+        ("train", "c"): "",
+    }
+    trainings = [s.estimate.seconds for s in found if s.kind == "train"]
+    assert trainings == [60.0, 0.0, 60.0]
+    assert "6 of 9 steps are left" in summary(found)
+    file = io.StringIO()
+    Console(width=90, file=file).print(*plan_tables(found))
+    assert file.getvalue().count("shared") == 3 and "a/tiny-gpt2/seed-0" in file.getvalue()
+
+
 def test_lines_of_results_tell_the_least_it_takes(tmp_path: Path) -> None:
     line = replace(RESULT, dataset="world", seconds_per_edit=3.0, peak_memory_mb=700.0)
     append_result(tmp_path / "results.jsonl", replace(line, training_seconds=90.0, sequence=0))

@@ -175,7 +175,7 @@ def test_data_sets_of_the_same_training_cases_share_a_training(
     if same:
         monkeypatch.setenv("STAND_IN_SAME_MODEL", "yes")
     datasets = [{"name": name, "source": "tinyworld"} for name in ("here", "there")]
-    results = grid.run("model=tiny-gpt2", "MEND", datasets=datasets, jobs=1)
+    results = grid.run("model=tiny-gpt2", "MEND", datasets=datasets, jobs=2)
     assert grid.done("train", "MEND") == (1 if same else 2)
     assert {result.status for result in results} == {"ok"}
     assert {result.dataset for result in results} == {"here", "there"}

@@ -18,8 +18,10 @@ class Work:
 
     kind: Kind = "prepare"
 
-    def __init__(self, folder: Path, name: str, *after: Work, idle: bool = False) -> None:
-        self.name, self.after, self.idle = name, list(after), idle
+    def __init__(
+        self, folder: Path, name: str, *after: Work, idle: bool = False, alike: str = ""
+    ) -> None:
+        self.name, self.after, self.idle, self.alike = name, list(after), idle, alike
         self.files, self.needs = JobFiles(folder / f"{name}.prepare.json"), Needs()
         self.how: Ended | None = None
         self.looks = 0
@@ -27,6 +29,9 @@ class Work:
     def job(self) -> PrepareJob | None:
         assert all(task.how or task.idle for task in self.after), "too early"
         return None if self.idle else JOB
+
+    def waits_for(self, other: Work) -> bool:
+        return other.name == self.alike
 
     def look(self) -> None:
         self.looks += 1
@@ -83,6 +88,14 @@ class Seen:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.schedule.POLL_SECONDS", 0.0)
+
+
+def test_a_task_waits_while_another_makes_the_same(tmp_path: Path) -> None:
+    tasks = [Work(tmp_path, "first"), Work(tmp_path, "same", alike="first"), Work(tmp_path, "x")]
+    seen = Seen()
+    run_tasks(tasks, Steps(room=3), seen)
+    assert seen.said[:2] == [("started", "first"), ("started", "x")]
+    assert seen.said.index(("started", "same")) > seen.said.index(("ended", "first"))
 
 
 def test_tasks_run_after_what_they_need_and_no_more_than_fit(tmp_path: Path) -> None:

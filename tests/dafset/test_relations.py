@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,19 @@ def test_the_shipped_table() -> None:
     kinds = {kind for r in table.values() for kind in (r.subject, r.object)}
     assert kinds <= set(table.types)
     assert table.domain("P36") == "places" and table.domain("P19") == "people"
+
+
+def test_inverse_relations_are_so_in_real_facts(data_dir: Path) -> None:
+    def facts(relation: str) -> set[tuple[str, str]]:
+        lines = (data_dir / "pararel" / "triples" / f"{relation}.jsonl").read_text().splitlines()
+        found = map(json.loads, lines)
+        return {(fact["sub_label"], fact["obj_label"]) for fact in found}
+
+    assert load_relations()["P36"].inverse == "P1376"
+    capital, capital_of = facts("P36"), facts("P1376")
+    both = {place for place, _ in capital} & {place for _, place in capital_of}
+    agree = {place for place, city in capital if (city, place) in capital_of}
+    assert len(both) == 60 and both - agree == {"Lima"}, "a province and a region are called so"
 
 
 def test_no_prompt_of_a_relation_begins_another_one() -> None:

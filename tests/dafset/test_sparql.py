@@ -121,6 +121,29 @@ def test_statements_and_names() -> None:
     assert "LIMIT 1000" in statements and "wd:Q64 wd:Q90" in names and '"en", "mul"' in names
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_last_of_several_end_dates_holds(order: int) -> None:
+    rows = [
+        row("Q1", "a", "Q2", end=f"{year}-01-01T00:00:00Z", endPrecision="9", ended="x")
+        for year in (2014, 2016)
+    ]
+    client = Recorded([*rows[::order], row("Q1", "b", "Q3", "Deprecated"), *rows[:1]])
+    found = {entity.id: entity for entity in read_source(SparqlSource(URL, ["P6"], client=client))}
+    assert found["Q1"].statements == (Statement("P6", "Q2", "normal", None, "2016", False),)
+
+
+def test_rows_that_are_no_rows_are_counted() -> None:
+    good = row("Q1", "a", "Q2", start="2001-01-01T00:00:00Z", startPrecision="soon")
+    rows = [7, {}, {"subject": 7}, good, row("Q1", "b", 7), row("Q1", "c", {"value": [1]})]
+    names = [{}, {"item": uri(ENTITY + "Q1"), "text": None}, {"text": 7}, name("Q1", "label", "A")]
+    drops = Drops()
+    source = SparqlSource(URL, ["P6"], client=Recorded(rows, names))
+    (one, _) = read_source(source, drops=drops)
+    assert one.label == "A" and one.statements == (Statement("P6", "Q2"),)
+    assert drops[Reason.MALFORMED_STATEMENT] == 2 and drops[Reason.NOT_AN_ITEM] == 2
+    assert drops[Reason.BAD_TIME] == 1
+
+
 def test_provenance_has_endpoint_and_query() -> None:
     found = SparqlSource(URL, ["P6", "P36"], limit=5).provenance()
     assert found["endpoint"] == URL and found["relations"] == ["P6", "P36"]

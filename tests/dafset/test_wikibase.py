@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from benchmarks.dafset.readers import plain_entity
 from dafnet_plugin.dafset.graph import Drops, Entity, Reason, Statement
 from dafnet_plugin.dafset.sources.options import ReadOptions
 from dafnet_plugin.dafset.sources.wikibase import EntityDecoder
+from dafnet_plugin.dafset.store import Columns
 from dafnet_plugin.dafset.synthetic import SyntheticConfig, dump_lines
 from dafnet_plugin.errors import ConfigError, DataError
 from tests.dafset.wikidata import claim, item, time_snak
@@ -52,6 +54,12 @@ def test_every_member() -> None:
     )
 
 
+@pytest.mark.parametrize("zone, hour", [("Z", 15), ("+02:00", 13), ("", 15)])
+def test_times_are_in_utc(zone: str, hour: int) -> None:
+    found = entity(item(1, modified=f"2018-01-12T15:50:54{zone}")).modified
+    assert found == datetime(2018, 1, 12, hour, 50, 54, tzinfo=timezone.utc)
+
+
 def test_real_items_are_read_as_a_plain_reader_reads_them(data_dir: Path) -> None:
     compared = 0
     for path in sorted((data_dir / "wikidata").glob("[wQ]*.json")):
@@ -72,7 +80,37 @@ def test_made_up_items_are_read_as_a_plain_reader_reads_them() -> None:
 
 
 def _members(one: Entity) -> tuple[Any, ...]:
-    return tuple(getattr(one, name) for name in Entity.__slots__)
+    return tuple(getattr(one, name) for name in Entity.__struct_fields__)
+
+
+WEIRD: list[Any] = [None, [], {}, "", -1, 1e300, "x", [1], {"a": 1}, "\ud800", "novalue"]
+WEIRD += ["+99999999-00-00T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+
+
+def mutated(value: Any, rng: random.Random) -> Any:
+    """The value with something weird somewhere in it."""
+    if rng.random() < 0.08 or not value or not isinstance(value, dict | list):
+        return rng.choice(WEIRD)
+    places = list(value) if isinstance(value, dict) else list(range(len(value)))
+    place, copy = rng.choice(places), value.copy()
+    copy[place] = mutated(value[place], rng)
+    return copy
+
+
+def test_whatever_a_line_has_it_is_read_or_counted() -> None:
+    rng, drops, columns = random.Random(0), Drops(), Columns()
+    decoder = EntityDecoder(ReadOptions(as_of=date(2024, 1, 1)), drops)
+    lines = list(dump_lines(SyntheticConfig(20)))
+    for _ in range(600):
+        line = bytearray(rng.choice(lines))
+        place = rng.randrange(len(line))
+        line[place : place + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+        for text in (bytes(line), json.dumps(mutated(json.loads(rng.choice(lines)), rng)).encode()):
+            found = decoder.decode(text)
+            if found is not None:
+                columns.add(found)
+    assert columns.entity_table().num_rows > 400 and columns.statement_table().num_rows
+    assert drops[Reason.BROKEN] and drops[Reason.MALFORMED] and drops[Reason.NO_ITEM_ENTITY]
 
 
 def test_language_falls_back_to_the_default_of_all_languages() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from dafnet_plugin.dafset.analyse.drawing import Figure, Panel, percent
 from dafnet_plugin.dafset.analyse.knowledge import UNKNOWN
 from dafnet_plugin.dafset.analyse.style import INK, MOODS, MUTED, PAPER, Style
+from dafnet_plugin.dafset.analyse.summary import TOO_FEW
 
 Data = Mapping[str, Any]
 ROW = 0.21
@@ -97,10 +98,12 @@ def domains(data: Data, looks: Mapping[str, Style]) -> Figure | None:
         share = total / max(1, sum(row.values()))
         if share < 1:
             unknown.append(f"{looks[name].label} {percent(1 - share)}")
-        if total:
+        if total and share >= TOO_FEW:
             values = [count / total for count in known.values()]
             panels.append(_bars(looks[name].label, list(known), {looks[name].colour: values}))
     beside = f" Not known, and left out: {', '.join(unknown)}." if unknown else ""
+    if not panels:
+        return None
     caption = f"Share of subjects by domain ({data['domains']['basis']}).{beside}"
     return Figure("domains", caption, panels)
 
@@ -149,6 +152,8 @@ def _bars(
             axes.barh(range(len(names)), values, left=left, color=colour, height=0.72, **edge)
             left = [a + b for a, b in zip(left, values, strict=True)]
         for row, value in enumerate(totals):
+            if not value:
+                continue
             axes.text(value, row, f"  {value:.1%}", va="center", fontsize=7.5, color=MUTED)
         axes.set_yticks(range(len(names)), [_short(name) for name in names])
         axes.tick_params(axis="y", length=0)

@@ -50,7 +50,7 @@ def _size(data: Data) -> Finding:
 def _tails(data: Data) -> list[Finding]:
     """Whether the long tail is long and the popular are popular, by each measure."""
     found = []
-    words = {"frequency": "mentions", "degree": "statements", "views": "page views"}
+    words = {"frequency": "mention", "degree": "statement", "views": "page view"}
     for one in data["measures"]:
         medians = {s["set"]: s["median"] for s in one["series"] if s["median"] is not None}
         tail, head = medians.get("long_tail"), medians.get("popular")
@@ -59,7 +59,8 @@ def _tails(data: Data) -> list[Finding]:
         others = [f"{name} {value:g}" for name, value in medians.items() if name not in _OWN]
         beside = f" ({', '.join(others)})" if others else ""
         text = (
-            f"The median long-tail subject has {tail:g} {words[one['name']]}, "
+            f"The median long-tail subject has {tail:g} {words[one['name']]}"
+            f"{'' if tail == 1 else 's'}, "
             f"the median popular one {head:g}{beside}."
         )
         found.append(Finding(text, tail < head))

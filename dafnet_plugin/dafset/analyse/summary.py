@@ -26,6 +26,8 @@ from dafnet_plugin.files import read_json
 FORMAT = 1
 EXAMPLES = 3
 """Samples shown of each file."""
+TOO_FEW = 0.1
+"""Where the classes of less than this share of the subjects are known, they would mislead."""
 
 
 def summarise(
@@ -106,23 +108,33 @@ def _relations(sets: Sequence[FactSet]) -> list[dict[str, Any]]:
 
 
 def _domains(sets: Sequence[FactSet], knowledge: Knowledge | None) -> dict[str, Any]:
-    """Subjects of each domain, by set; with a graph, domains are classes folded up."""
-    if knowledge is None:
-        found = {
-            one.name: Counter(
-                (fact.meta.domain or UNKNOWN) if fact.meta else UNKNOWN
-                for fact in one.subjects.values()
-            )
-            for one in sets
-            if one.own
-        }
-        return {"basis": "fields of the relations", "sets": _largest(found)}
+    """Subjects of each domain, by set; with a graph, domains are classes folded up.
+
+    Unless the graph has the class of hardly any subject, as one made of labels alone.
+    """
+    counts = {} if knowledge is None else _classes(sets, knowledge)
+    if any(1 - one[UNKNOWN] / max(1, one.total()) >= TOO_FEW for one in counts.values()):
+        basis = f"classes of the graph, folded up to at most {DOMAINS}"
+        return {"basis": basis, "sets": _largest(counts)}
+    found = {
+        one.name: Counter(
+            (fact.meta.domain or UNKNOWN) if fact.meta else UNKNOWN
+            for fact in one.subjects.values()
+        )
+        for one in sets
+        if one.own
+    }
+    return {"basis": "fields of the relations", "sets": _largest(found)}
+
+
+def _classes(sets: Sequence[FactSet], knowledge: Knowledge) -> dict[str, Counter[str]]:
+    """Subjects of each class, folded up, by set."""
     known = identities(sets, knowledge)
     classes = knowledge.classes(known.values())
     above = knowledge.above(chain.from_iterable(classes.values()))
     folded = fold_classes(classes, above)
     labels = _class_labels() | knowledge.labels(set(folded.values()))
-    counts = {
+    return {
         one.name: Counter(
             labels.get(name, name)
             for key in one.subjects
@@ -130,8 +142,6 @@ def _domains(sets: Sequence[FactSet], knowledge: Knowledge | None) -> dict[str, 
         )
         for one in sets
     }
-    basis = f"classes of the graph, folded up to at most {DOMAINS}"
-    return {"basis": basis, "sets": _largest(counts)}
 
 
 def _class_labels() -> dict[str, str]:

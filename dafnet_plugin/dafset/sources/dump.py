@@ -33,7 +33,6 @@ MAX_LINE = 64 << 20
 """Bytes of a line; the largest entities of Wikidata have 4 MiB."""
 UNCLOSED = "there is no ] at its end"
 _PIECE = 1 << 20
-_CACHED = 256 << 10
 _DATE = re.compile(r"(?<!\d)(20\d\d)-?([01]\d)-?([0-3]\d)(?!\d)")
 
 
@@ -148,17 +147,18 @@ class RangeChunk:
         with open_stream(self.path) as file:
             yield from _decode(self._read(file), self, options, drops)
 
-    def _read(self, file: BinaryIO) -> Iterator[bytes]:
-        """The lines, a few at a time: so much as stays in the processor's cache."""
+    def _read(self, file: BinaryIO) -> Iterator[bytes | memoryview]:
+        """The entities of the lines."""
         at = self.start
         if at:  # a line that begins before belongs to the chunk before
             file.seek(at - 1)
             at += len(_line(file, self.path)) - 1
-        while at < self.end and (text := file.read(min(_CACHED, self.end - at))):
-            if not text.endswith(b"\n"):
-                text += _line(file, self.path)
-            at += len(text)
-            yield text
+        while at < self.end and (line := _line(file, self.path)):
+            at += len(line)
+            if line.startswith(b"{") and line.endswith(b"},\n"):  # as Wikidata writes them
+                yield memoryview(line)[:-2]
+            elif entity := line.rstrip(_AROUND_END).lstrip(_AROUND_START):
+                yield entity
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +171,17 @@ class BytesChunk:
 
     def entities(self, options: ReadOptions, drops: Drops) -> Iterator[Entity]:
         """Decode them."""
-        yield from _decode([self.text], self, options, drops)
+        yield from _decode(_lines(self.text), self, options, drops)
 
 
 def _decode(
-    texts: Iterable[bytes], chunk: RangeChunk | BytesChunk, options: ReadOptions, drops: Drops
+    lines: Iterable[bytes | memoryview],
+    chunk: RangeChunk | BytesChunk,
+    options: ReadOptions,
+    drops: Drops,
 ) -> Iterator[Entity]:
     decoder, good, broken = EntityDecoder(options, drops), False, drops[Reason.BROKEN]
-    for line in itertools.chain.from_iterable(map(_lines, texts)):
+    for line in lines:
         entity = decoder.decode(line)
         if entity is not None:
             yield entity

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import urllib.parse
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +151,7 @@ class ReplyChunk:
 
 
 def _renamed(entity: Entity, asked: str) -> Entity:
-    return replace(entity, redirected_from=(*entity.redirected_from, asked))
+    return msgspec.structs.replace(entity, redirected_from=(*entity.redirected_from, asked))
 
 
 def _entities(name: str, text: bytes) -> Iterator[tuple[str, msgspec.Raw]]:

@@ -86,6 +86,9 @@ SELECT ?item ?kind ?text WHERE {{
 """
 
 
+_Row = Mapping[str, Any]  # variable -> {"type": ..., "value": ...}
+
+
 class _Subject(NamedTuple):
     modified: datetime | None
     claims: dict[str, dict[str, Claim]]  # relation -> statement's URI -> claim
@@ -164,7 +167,7 @@ class SparqlSource:
         found: dict[str, _Subject] = {}
         for relation in self.relations:
             for row in self._ask(self.query(relation)):
-                item = _id(row.get("subject"))
+                item = _id(_cell(row, "subject"))
                 statement = _value(row, "statement")
                 if item is None or statement is None:
                     drops[Reason.MALFORMED_STATEMENT] += 1
@@ -172,9 +175,11 @@ class SparqlSource:
                 modified = utc_time(_value(row, "modified") or "")
                 subject = found.setdefault(item, _Subject(modified, {}))
                 claims = subject.claims.setdefault(relation, {})
-                # A statement with two end dates makes two rows.
-                if statement not in claims:
-                    claims[statement] = _claim(row, drops)
+                # A statement with two end dates makes two rows; the last lets it live longest.
+                before = claims.get(statement)
+                claim = _claim(row, drops if before is None else Drops())
+                if before is None or (before.object and _later(claim.end, before.end)):
+                    claims[statement] = claim
         return found
 
     def _entities(
@@ -216,15 +221,15 @@ class SparqlSource:
         names: dict[str, dict[str, dict[str, None]]] = {}
         rows = sorted(
             self._ask(query),
-            key=lambda row: row.get("text", {}).get("xml:lang") == FALLBACK,
+            key=lambda row: _cell(row, "text").get("xml:lang") == FALLBACK,
         )
         for row in rows:
-            item, kind, text = _id(row.get("item")), _value(row, "kind"), _value(row, "text")
+            item, kind, text = _id(_cell(row, "item")), _value(row, "kind"), _value(row, "text")
             if item and kind and text and (name := clean(text)):
                 names.setdefault(item, {}).setdefault(kind, {})[name] = None
         return names
 
-    def _ask(self, query: str) -> list[dict[str, dict[str, str]]]:
+    def _ask(self, query: str) -> list[_Row]:
         body = self.client.post(self.endpoint, {"query": query, "format": "json"}, _ACCEPT)
         try:
             rows = json.loads(body)["results"]["bindings"]
@@ -239,35 +244,49 @@ class SparqlSource:
         return [row for row in rows if isinstance(row, dict)]
 
 
-def _claim(row: Mapping[str, Mapping[str, str]], drops: Drops) -> Claim:
+def _claim(row: _Row, drops: Drops) -> Claim:
     rank = _RANKS.get((_value(row, "rank") or "").rpartition("#")[2])
-    cell = row.get("object", {})
+    cell = _cell(row, "object")
     target = _id(cell)
     if rank is None:
         drops[Reason.MALFORMED_STATEMENT] += 1
         return Claim(None, NORMAL)
     if target is None:
-        unknown = cell.get("type") == "bnode" or "/.well-known/genid/" in cell.get("value", "")
+        unknown = cell.get("type") == "bnode" or "/.well-known/genid/" in str(cell.get("value"))
         reason = Reason.SOMEVALUE if unknown else Reason.NOT_AN_ITEM
         drops[Reason.DEPRECATED if rank == DEPRECATED else reason] += 1
         return Claim(None, rank)
-    start, end = (
-        iso_date(time, int(_value(row, f"{name}Precision") or 11))
-        if (time := _value(row, name))
-        else None
-        for name in ("start", "end")
-    )
+    start, end = (_day(row, name, drops) for name in ("start", "end"))
     return Claim(target, rank, start, end, "end" in row or "ended" in row)
 
 
-def _value(row: Mapping[str, Mapping[str, str]], name: str) -> str | None:
+def _day(row: _Row, name: str, drops: Drops) -> str | None:
+    time, precision = _value(row, name), _value(row, f"{name}Precision") or "11"
+    if time is None:
+        return None
+    day = iso_date(time, int(precision)) if precision.isdecimal() else None
+    if day is None:
+        drops[Reason.BAD_TIME] += 1
+    return day
+
+
+def _later(day: str | None, other: str | None) -> bool:
+    """Whether an end date is known to be the later one."""
+    return day is not None and (other is None or day > other)
+
+
+def _cell(row: _Row, name: str) -> Mapping[str, Any]:
+    """The value of a variable, empty where an answer has something else there."""
     cell = row.get(name)
-    value = cell.get("value") if isinstance(cell, Mapping) else None
+    return cell if isinstance(cell, Mapping) else {}
+
+
+def _value(row: _Row, name: str) -> str | None:
+    value = _cell(row, name).get("value")
     return value if isinstance(value, str) else None
 
 
-def _id(cell: Mapping[str, str] | None) -> str | None:
+def _id(cell: Mapping[str, Any]) -> str | None:
     """``Q42`` from ``http://www.wikidata.org/entity/Q42``, None from anything else."""
-    value = cell.get("value", "") if isinstance(cell, Mapping) else ""
-    match = re.fullmatch(r"https?://[^/]+/entity/(Q\d+)", value)
+    match = re.fullmatch(r"https?://[^/]+/entity/(Q\d+)", str(cell.get("value")))
     return match[1] if match and is_item(match[1]) else None

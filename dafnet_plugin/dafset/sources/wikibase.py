@@ -123,7 +123,7 @@ class EntityDecoder:
             _text(raw.descriptions, language),
             _aliases(raw.aliases, language, label) if raw.aliases else (),
             clean(page.title.replace("_", " ")) if page else None,
-            raw.modified and raw.modified.astimezone(timezone.utc),
+            raw.modified and _in_utc(raw.modified),
             self._statements(raw.claims) if isinstance(raw.claims, dict) else (),
             (redirect.source,) if redirect and redirect.source != raw.id else (),
         )
@@ -135,7 +135,7 @@ class EntityDecoder:
         for relation, claims in groups.items():
             if wanted is not None and relation not in wanted:
                 continue
-            before = len(statements)
+            before = len(statements), others
             # This loop is what an ingest spends its time on: claims that need no judging, which
             # are nearly all, are dealt with here, and the first other one leaves it.
             for claim in claims:
@@ -143,24 +143,25 @@ class EntityDecoder:
                 if data is None:
                     break
                 value = data.value
-                if value.__class__ is not _Value:
-                    if value.__class__ is not str:
-                        break
-                    others += 1
+                if type(value) is not _Value:
+                    others += 1  # an identifier, a URL
                     continue
-                target, qualifiers = value.id, claim.qualifiers
-                if target is None or claim.rank != NORMAL:
+                target = value.id
+                if target is None:
+                    if value.number is not None:
+                        break
+                    others += 1  # a time, a quantity, a place
+                    continue
+                if claim.rank != NORMAL or target[0] != "Q" or not target[1:].isdigit():
                     break
-                if target[0] != "Q" or not target[1:].isdigit():
-                    break
+                qualifiers = claim.qualifiers
                 if qualifiers is not None and _has_times(qualifiers):
                     break
-                # What Statement(...) does, without its detour over Python.
-                statements.append(_new(Statement, (relation, target, NORMAL, None, None, True)))
+                statements.append(Statement(relation, target))
             else:
                 continue
-            del statements[before:]
-            others -= sum(map(_is_text, claims[: claims.index(claim)]))
+            del statements[before[0] :]
+            others = before[1]
             read = [self._claim(claim) for claim in claims]
             statements += judge(relation, read, self.drops, self.options.as_of)
         if others:
@@ -168,23 +169,21 @@ class EntityDecoder:
         return tuple(statements)
 
     def _claim(self, claim: _Claim) -> Claim:
-        target, rank, qualifiers = self._object(claim.mainsnak, claim.rank), claim.rank, None
-        if isinstance(claim.qualifiers, _Qualifiers) and target is not None:
-            qualifiers = claim.qualifiers
-        if qualifiers is None:
-            return Claim(target, rank)
+        qualifiers, target = claim.qualifiers, self._object(claim.mainsnak, claim.rank)
+        if qualifiers is None or target is None or not isinstance(qualifiers, _Qualifiers):
+            return Claim(target, claim.rank)
         # Which of several end dates holds is not said; the last lets it live longest.
         ends = [snak for snak in qualifiers.end or () if snak.snaktype != "novalue"]
         start = self._time(qualifiers.start[:1]) if qualifiers.start else None
-        return Claim(target, rank, start, self._time(ends), bool(ends))
+        return Claim(target, claim.rank, start, self._time(ends) if ends else None, bool(ends))
 
     def _object(self, snak: _Snak, rank: str) -> str | None:
-        value = snak.datavalue.value if snak.datavalue else None
-        if snak.snaktype == "value" and isinstance(value, _Value):
+        data = snak.datavalue
+        if data is not None and isinstance(value := data.value, _Value):
             target = value.id
             if target is None and value.number is not None and value.kind in _ITEM_TYPES:
                 target = f"Q{value.number}"
-            if target is not None and is_item(target):
+            if target is not None and is_item(target) and snak.snaktype == "value":
                 return target
         if rank == DEPRECATED:
             reason = Reason.DEPRECATED
@@ -209,17 +208,22 @@ class EntityDecoder:
         return last
 
 
-def _is_text(claim: _Claim) -> bool:
-    data = claim.mainsnak.datavalue
-    return data is not None and data.value.__class__ is str
-
-
 def _has_times(qualifiers: _Qualifiers | list) -> bool:
     """Whether there are a start or an end; an empty object is written as ``[]`` in some dumps."""
-    return qualifiers.__class__ is _Qualifiers and bool(qualifiers.start or qualifiers.end)
+    return type(qualifiers) is _Qualifiers and bool(qualifiers.start or qualifiers.end)
 
 
-_new = tuple.__new__
+def _in_utc(time: datetime) -> datetime | None:
+    """Wikidata writes its times in UTC, also where it does not say so."""
+    zone = time.tzinfo
+    if zone is timezone.utc:
+        return time
+    try:
+        return time.astimezone(timezone.utc) if zone else time.replace(tzinfo=timezone.utc)
+    except OverflowError:  # in the year 0 or 10000
+        return None
+
+
 _ITEM_TYPES = (None, "item")
 
 
@@ -270,8 +274,8 @@ def _text(terms: Any, language: str) -> str | None:
 
 def _aliases(terms: Any, language: str, label: str | None) -> tuple[str, ...]:
     if isinstance(terms, Struct):
-        members = (terms.term_0 or []) + (getattr(terms, "term_1", None) or [])  # type: ignore[attr-defined]
-        found = [term.value for term in members] if members else None
+        found = [term.value for term in terms.term_0 or ()]  # type: ignore[attr-defined]
+        found += [term.value for term in getattr(terms, "term_1", None) or ()]
     else:
         found = [
             term["value"]
@@ -281,7 +285,5 @@ def _aliases(terms: Any, language: str, label: str | None) -> tuple[str, ...]:
             and term.get("language") == code
             and isinstance(term.get("value"), str)
         ]
-    if not found:
-        return ()
-    names = dict.fromkeys(name for text in found if (name := clean(text)))
-    return tuple(name for name in names if name != label)
+    names = dict.fromkeys(map(clean, found))
+    return tuple([name for name in names if name and name != label])

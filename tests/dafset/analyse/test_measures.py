@@ -119,6 +119,15 @@ def test_with_a_graph_other_sets_have_degrees_and_domains(
     assert "folded" in domains["basis"]
 
 
+def test_a_graph_that_has_no_classes_gives_no_domains(
+    dafset: Path, others: dict[str, Path], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Knowledge, "classes", lambda *_: {})
+    found = summarise(dafset, load_sets(dafset, others), [], Knowledge(store))["domains"]
+    assert found["basis"] == "fields of the relations" and "zsre" not in found["sets"]
+    assert sum(found["sets"]["popular"].values()) > 0 and "unknown" not in found["sets"]["popular"]
+
+
 def test_classes_are_folded_up_until_few_are_left() -> None:
     above = {f"leaf{n}": [f"mid{n % 4}"] for n in range(30)} | {
         f"mid{n}": ["top"] for n in range(4)

@@ -1,0 +1,113 @@
+"""Measurements of reading a dump, each in a process of its own."""
+
+from __future__ import annotations
+
+import collections
+import multiprocessing
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from benchmarks.dafset.readers import READERS
+from dafnet_plugin.dafset.ingest import ingest
+from dafnet_plugin.dafset.sources.files import digest
+
+Run = dict[str, float]
+"""What was measured: entities, seconds (clock and CPU), rates, peak memory (MiB)."""
+
+
+def count_entities(name: str, path: Path) -> int:
+    """Read a dump with a reader, and keep nothing."""
+    count = 0
+
+    def counted() -> Iterable[Any]:
+        nonlocal count
+        for item in READERS[name](path):
+            count += 1
+            yield item
+
+    collections.deque(counted(), maxlen=0)
+    return count
+
+
+def ingest_dump(path: Path, store: Path, jobs: int) -> int:
+    """Read a dump into a new store."""
+    shutil.rmtree(store, ignore_errors=True)
+    return int(ingest([path], store, jobs=jobs).info["counts"]["entities"])
+
+
+def hash_file(path: Path, entities: int) -> int:
+    """What an ingest does first: hash the dump."""
+    digest(path)
+    return entities
+
+
+def best_of(repeats: int, work: Callable[..., int], *arguments: Any, by: str) -> Run:
+    """The fastest of some runs, each in a process of its own.
+
+    Args:
+        by: what is least in the fastest, ``"cpu_seconds"`` or ``"seconds"``.
+    """
+    context = multiprocessing.get_context("spawn")
+    runs: list[Run] = []
+    for _ in range(repeats):
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_measured, args=(sender, work, arguments))
+        process.start()
+        sender.close()
+        try:
+            runs.append(receiver.recv())
+        except EOFError:
+            raise SystemExit(f"{work.__name__}{arguments}: the process died") from None
+        finally:
+            process.join()
+    return min(runs, key=lambda run: run[by])
+
+
+def _measured(sender: Any, work: Callable[..., int], arguments: tuple[Any, ...]) -> None:
+    _import_all()
+    clock, before = time.perf_counter(), _cpu()
+    count = work(*arguments)
+    seconds, cpu = time.perf_counter() - clock, _cpu() - before
+    # Kilobytes on Linux, bytes on macOS; of one process, the largest.
+    unit = 1 if sys.platform == "darwin" else 1024
+    own, children = (
+        resource.getrusage(who).ru_maxrss * unit / 2**20
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    sender.send(
+        {
+            "entities": count,
+            "seconds": seconds,
+            "cpu_seconds": cpu,
+            "entities_per_cpu_second": count / cpu,
+            "entities_per_second": count / seconds,
+            "peak_mib": own,
+            "peak_mib_of_a_worker": children,
+        }
+    )
+
+
+def _import_all() -> None:
+    """Import what is measured beforehand; a dump takes hours, this a second."""
+    import duckdb  # noqa: F401
+    import ijson  # noqa: F401
+    import orjson  # noqa: F401
+    import pyarrow as pa
+    import pyarrow.compute
+    import pyarrow.parquet
+
+    import dafnet_plugin.dafset.sources.wikibase  # noqa: F401
+
+    # The first of these brings a time zone database and, where it is installed, pandas.
+    pa.array([datetime.now(timezone.utc)], pa.timestamp("us", "UTC"))
+
+
+def _cpu() -> float:
+    usage = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in usage)

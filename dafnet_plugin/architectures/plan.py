@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from dafnet_plugin.editing.dafnet import DAFNet
-from dafnet_plugin.editing.modules import EditModule
+from dafnet_plugin.editing.modules import EditModule, linear_shape
 from dafnet_plugin.training.build import fusion_config, network_config
 
 FLOAT32 = 4
@@ -79,10 +79,10 @@ def plan_for(hparams: Any, model: nn.Module, modules: Sequence[EditModule]) -> P
     kept = 2 * network.inter_heads * network.inter_dim + network.gate_heads * network.gate_dim
     return Plan(
         network_parameters=sum(p.numel() for p in dafnet.networks.parameters()),
-        model=_count(model.parameters()) * bytes_per_weight(hparams),
+        model=_model_bytes(hparams, model, weights),
         network=_bytes(dafnet) - FLOAT32 * squares,  # key moments are buffers of the DAFNet, too
         statistics=2 * FLOAT32 * squares,
-        originals=(weights + biases) * bytes_per_weight(hparams),
+        originals=(weights + biases) * (FLOAT32 if hparams.quantise else bytes_per_weight(hparams)),
         updates=FLOAT32 * (weights + biases),
         covariances=FLOAT32 * squares,
         edit=FLOAT32 * kept * network.layers * len(modules),
@@ -95,6 +95,23 @@ def bytes_per_weight(hparams: Any) -> int:
     """Bytes of a weight in the precision the base model is loaded in."""
     half = hparams.fp16 or hparams.dtype in ("bfloat16", "float16")
     return 2 if half else 4
+
+
+def _model_bytes(hparams: Any, model: nn.Module, edited: int) -> int:
+    """The base model's weights; of a quantised one with its scales and so many side weights."""
+    plain = _count(model.parameters())
+    if not hparams.quantise:
+        return plain * bytes_per_weight(hparams)
+    head = model.get_output_embeddings()  # type: ignore[operator]  # the only one not quantised
+    shapes = [linear_shape(module) for module in model.modules() if module is not head]
+    linear = [shape for shape in shapes if shape is not None]
+    few_bits = sum(d_in * d_out for d_in, d_out in linear)
+    if hparams.quantise == "8bit":  # one scale a row
+        quantised = few_bits + FLOAT32 * sum(d_out for _, d_out in linear)
+    else:  # one scale for each block of 64
+        blocks = sum(-(-d_in * d_out // 64) for d_in, d_out in linear)
+        quantised = few_bits // 2 + FLOAT32 * blocks
+    return quantised + (plain - few_bits) * bytes_per_weight(hparams) + FLOAT32 * edited
 
 
 def _count(tensors: Any) -> int:

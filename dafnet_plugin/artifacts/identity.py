@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dafnet_plugin.editing.consolidation import Consolidation
 from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.errors import CheckpointError
-from dafnet_plugin.tokens import Encoded
 
 
 def identity_of_base(model: nn.Module, originals: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -45,23 +45,23 @@ def identity_of_base(model: nn.Module, originals: Mapping[str, Tensor]) -> dict[
 def identity_of_editor(editor: DAFNetEditor) -> dict[str, Any]:
     """The base model and network of an editor, and which modules it edits."""
     originals = dict(zip(editor.weights.names, editor.weights.originals, strict=True))
-    replay = editor.consolidation.replay if editor.consolidation else ()
     return {
         "base": identity_of_base(editor.model, originals),
-        "network": {"sha256": digest_of_network(editor.dafnet, replay)},
+        "network": {"sha256": digest_of_network(editor.dafnet, editor.consolidation)},
         "edit_modules": [edit_module.name for edit_module in editor.modules],
     }
 
 
-def digest_of_network(dafnet: DAFNet, replay: Sequence[Encoded]) -> str:
-    """SHA-256 of all that decides what a trained DAFNet makes of an edit."""
+def digest_of_network(dafnet: DAFNet, consolidation: Consolidation | None) -> str:
+    """SHA-256 of all that decides what a trained DAFNet makes of an edit, settings aside."""
+    texts = {} if consolidation is None else vars(consolidation)
     config = {
         "shapes": dafnet.shapes,
         "network": asdict(dafnet.network_of(0).config),
         "fusion": asdict(dafnet.fusion),
         "edit_bias": dafnet.edit_bias,
         "tensors": {name: _describe(t) for name, t in sorted(dafnet.state_dict().items())},
-        "replay": [(text.ids, text.target_start) for text in replay],
+        "texts": {name: repr(value) for name, value in texts.items() if name != "config"},
     }
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 

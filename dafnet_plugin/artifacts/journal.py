@@ -13,6 +13,7 @@ import os
 import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,10 @@ class Journal:
         try:
             written = 0
             while written < len(line):
-                written += os.write(self._file, line[written:])
-            os.fsync(self._file)
+                written += os.write(self._file.fileno(), line[written:])
+            os.fsync(self._file.fileno())
         except OSError:
-            os.ftruncate(self._file, self._size)
+            self._file.truncate(self._size)
             raise
         self._size += len(line)
         self.calls = calls
@@ -94,12 +95,11 @@ class Journal:
         """Let go of the folder; the journal can be opened again."""
         self._open.close()
 
-    def _opened(self) -> int:
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-        self._open.callback(os.close, descriptor)
-        if os.fstat(descriptor).st_size != self._size:
-            os.ftruncate(descriptor, self._size)  # the rest of a line that was never finished
-        return descriptor
+    def _opened(self) -> FileIO:
+        file = self._open.enter_context(FileIO(self.path, "ab"))
+        if os.fstat(file.fileno()).st_size != self._size:
+            file.truncate(self._size)  # the rest of a line that was never finished
+        return file
 
 
 def read_journal(path: Path) -> tuple[dict[str, Any] | None, Calls, int]:

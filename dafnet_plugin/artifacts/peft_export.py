@@ -24,11 +24,11 @@ from dafnet_plugin.artifacts.saved_edits import SavedEdits
 from dafnet_plugin.editing.modules import find_edit_modules, swapped_weights
 from dafnet_plugin.editing.weights import updated
 from dafnet_plugin.errors import ConfigError, DataError
-from dafnet_plugin.files import atomic_path
+from dafnet_plugin.files import atomic_path, read_json, write_json
 
 ROUNDING = 1e-6
 """Of float32, relative to the norm of an update: what is smaller needs no rank of its own."""
-WEIGHTS = "adapter_model.safetensors"
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,9 @@ def write_adapter(
     with atomic_path(folder / WEIGHTS) as temporary:
         temporary.write_bytes(save(tensors, {"format": "pt"}))
     _lora_config(adapters, base_model).save_pretrained(str(folder))
+    config = read_json(folder / CONFIG)
+    # PEFT writes a set in an order that differs from run to run.
+    write_json(folder / CONFIG, config | {"target_modules": [adapter.name for adapter in adapters]})
 
 
 def _lora_config(adapters: Sequence[ModuleAdapter], base_model: str | None) -> Any:

@@ -150,8 +150,7 @@ class DAFNetEditor:
         """
         self.synchronise()
         before = WeightsCopy(self, self._now)
-        known = self.keeper.known(calls) if self.keeper else None
-        candidates = [Snapshot(None), known, self._now]
+        candidates = [Snapshot(None), self._now, self.keeper.known(calls) if self.keeper else None]
         snapshot = max(
             (one for one in candidates if one is not None and begins(calls, one.calls)),
             key=lambda one: len(one.calls),

@@ -105,12 +105,12 @@ def die_inside(rng: random.Random) -> None:
     os.replace = dies(os.replace)  # snapshots, and the journal's first line
 
 
-def live(folder: Path, seed: int, dies: bool, pipe: Pipe) -> None:
-    """Open the journal and change the edits until killed."""
+def live(editor: DAFNetEditor, folder: Path, seed: int, dies: bool, pipe: Pipe) -> None:
+    """Open the journal with an editor of its own and change the edits until killed."""
     rng = random.Random(seed)
     if dies:
         die_inside(rng)
-    edits = DAFNetEdits(make_editor(), folder, snapshot_every=2)
+    edits = DAFNetEdits(editor, folder, snapshot_every=2)
     pipe.send(("opened", calls_to_json(edits.editor.snapshot().calls), digest(edits.editor)))
     while True:
         calls, change = planned(edits, rng)
@@ -120,10 +120,10 @@ def live(folder: Path, seed: int, dies: bool, pipe: Pipe) -> None:
 
 
 def messages_until_killed(
-    context: Any, folder: Path, rng: random.Random, dies: bool
+    context: Any, editor: DAFNetEditor, folder: Path, rng: random.Random, dies: bool
 ) -> list[tuple[Any, ...]]:
     mine, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=live, args=(folder, rng.randrange(10**9), dies, theirs))
+    child = context.Process(target=live, args=(editor, folder, rng.randrange(10**9), dies, theirs))
     child.start()
     theirs.close()
     messages: list[tuple[Any, ...]] = []
@@ -132,10 +132,10 @@ def messages_until_killed(
             mine.poll(rng.uniform(0.0, 0.04))  # killed while it opens the journal
         else:
             messages.append(mine.recv())
-            end = time.monotonic() + rng.uniform(0.0, 0.06)
+            end = time.monotonic() + rng.uniform(0.0, 0.04)
             while dies or mine.poll(max(0.0, end - time.monotonic())):
                 messages.append(mine.recv())
-    except EOFError:
+    except (EOFError, OSError):  # it died, perhaps within a message
         pass
     child.kill()
     child.join()
@@ -143,7 +143,7 @@ def messages_until_killed(
     while mine.poll():  # said before it died
         try:
             messages.append(mine.recv())
-        except EOFError:
+        except (EOFError, OSError):
             break
     return messages
 
@@ -152,12 +152,12 @@ def main() -> None:
     folder, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
     rng, context = random.Random(seed), multiprocessing.get_context("fork")
-    reference = make_editor()
+    reference, fresh = make_editor(), make_editor()
     gc.freeze()  # what is forked need not be copied
     counts: Counter[str] = Counter()
     allowed: list[Any] = [calls_to_json(())]
     for number in range(kills):
-        messages = messages_until_killed(context, folder, rng, dies=number % 2 == 1)
+        messages = messages_until_killed(context, fresh, folder, rng, dies=number % 2 == 1)
         last = messages[-1][0] if messages else "opening"
         counts[last] += 1
         counts["changes"] += sum(message[0] == "done" for message in messages)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def test_the_adapter_differs_from_the_edited_model_by_what_is_reported(
     before = held(edits.editor)
     report = edits.export_peft(tmp_path, rank)
     assert held(edits.editor) == before  # looking changed nothing
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert config["target_modules"] == MODULES[family]
     assert report.exact is (rank is None)
     assert report.logit_error is not None
     assert (report.logit_error > 1e-3) is (rank is not None)

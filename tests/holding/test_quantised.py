@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from dafnet_plugin.architectures.plan import plan_for
 from dafnet_plugin.artifacts.checkpoint import Checkpoint, save_checkpoint
 from dafnet_plugin.artifacts.edits import DAFNetEdits
 from dafnet_plugin.artifacts.saved_edits import read_edits
@@ -202,6 +203,10 @@ def edits_in_bits(places: tuple[Path, Path], kind: str, device: str, out: Path) 
     hparams = DAFNetHparams.from_dict({**values, "quantise": kind, "device": device})
     base, read = load_base_model(hparams, torch.device(device))
     assert base.model.layers[1].mlp.up_proj.base_layer.weight.dtype in (torch.int8, torch.uint8)
+    stored = [t for t in base.state_dict().values() if isinstance(t, Tensor) and t.dim()]
+    planned = plan_for(hparams, LlamaForCausalLM(base.config), find_edit_modules(base, NAMES))
+    size = sum(tensor.numel() * tensor.element_size() for tensor in stored)
+    assert planned.model == pytest.approx(size, rel=0.03)  # names and tables of bitsandbytes
     said = logits(base)
     edits = DAFNetEdits(build_editor(hparams, base, read))
     edits.edit(requests(3))

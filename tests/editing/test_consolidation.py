@@ -359,7 +359,7 @@ def test_edits_hold_where_other_words_move_their_keys(family: str) -> None:
         edited.edit(requests)
         weights = [m.weight for m in edited.modules]
         texts = encode(edited.tokenizer, [(r.prompt, r.target_new) for r in requests])
-        with swapped_weights(weights, edited._originals):
+        with swapped_weights(weights, edited.weights.originals):
             shifts = key_shifts(edited.model, edited.modules, pairs, pad_id=0)
         batch = collate(texts * len(pairs), 0)
         moves = [shift.repeat_interleave(len(texts), 0) for shift in shifts]

@@ -36,7 +36,8 @@ class Budget:
 
     Attributes:
         trials: settings tried, the YAML file's own included.
-        seconds: no new trial is begun after so long; None for no limit.
+        seconds: no new trial is begun once those there are took so long, whether in this run or
+            before it was interrupted; None for no limit.
         training_seconds: of each meta-training, for methods with one.
     """
 
@@ -77,7 +78,6 @@ def tune(
     Raises:
         ConfigError, DataError: before anything is tried.
     """
-    began = time.monotonic()
     facts = _facts(config, setting, data_dir, out)
     folder = out / "tuning" / setting.dataset.name / setting.model.name / entry.label
     shutil.rmtree(folder, ignore_errors=True)
@@ -102,7 +102,8 @@ def tune(
     for number in range(budget.trials):
         if number in done:
             continue
-        if budget.seconds is not None and time.monotonic() - began >= budget.seconds:
+        spent = sum(trial.seconds for trial in done.values())
+        if budget.seconds is not None and spent >= budget.seconds:
             break
         settings = _settings(drawn, setting.seed, number, tried)
         tried.append(settings)

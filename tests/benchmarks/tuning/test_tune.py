@@ -62,6 +62,7 @@ def test_a_search_goes_on(report: dict[str, Any]) -> None:
 
 def test_time_ends_a_search(report: dict[str, Any]) -> None:
     assert report["no time"] == []
+    assert report["time spent before"] == [], "a search that goes on has no more than a whole one"
 
 
 def test_failed_trials_are_recorded_and_tried_again(report: dict[str, Any]) -> None:

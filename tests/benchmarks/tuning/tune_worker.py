@@ -65,6 +65,11 @@ def search(
     return [dataclasses.asdict(trial) for trial in new]
 
 
+def spent(method: str) -> float:
+    """Seconds that a method's trials took so far."""
+    return sum(trial.seconds for trial in read_trials(WORK / f"{method}.jsonl"))
+
+
 def main() -> None:
     """Run the searches and write the report."""
     ft = {"name": "FT", "hparams": shipped("hparams/FT/tiny-gpt2.yaml")}
@@ -73,6 +78,7 @@ def main() -> None:
         "resumed": search(ft, SPACE, 4),
         "over": search(ft, SPACE, 4),
         "no time": search(ft, SPACE, 5, seconds=0.0),
+        "time spent before": search(ft, SPACE, 5, seconds=0.9 * spent("FT")),
         "another space": search(ft, SPACE.replace("[0], [1]", "[9]"), 2),
         "failed again": search(ft, SPACE.replace("[0], [1]", "[9]"), 2),
         "lines": len(read_trials(WORK / "FT.jsonl")),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import bz2
+import contextlib
 import gzip
 import hashlib
 import itertools
@@ -21,8 +22,8 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -216,9 +217,18 @@ def _provenance(command: str, seed: int) -> dict[str, Any]:
             "cpus": os.cpu_count(),
             "platform": f"{platform.system()} {platform.machine()}",
         },
-        "versions": versions | {name: version(name) for name in LIBRARIES},
+        "versions": versions | _installed(LIBRARIES),
         "commit": _commit(),
     }
+
+
+def _installed(names: Iterable[str]) -> dict[str, str]:
+    """Versions of those libraries that are there: not every reader's is needed to measure."""
+    found = {}
+    for name in names:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _processor() -> str:

@@ -29,6 +29,7 @@ NO_SCORE_DEPENDS_ON = {
     "dafnet_plugin/devices.py": "the device counts by its name",
     "dafnet_plugin/errors.py": "messages",
     "dafnet_plugin/files.py": "files count by their bytes",
+    "dafnet_plugin/locks.py": "who waits for whom",
     "dafnet_plugin/registered.py": "registers methods, and checks names",
     "dafnet_plugin/schema.py": "what is read from YAML counts by its values",
     "dafnet_plugin/data/__init__.py": "data count by their bytes",

@@ -24,6 +24,8 @@ from tests.helpers import FAMILIES, PEOPLE, PLACES, bits
 
 FACTS = helpers.requests(12)
 OTHER = EditRequest("Zoe lives in", "Kyoto")
+# Of one to three tokens: products with so few rows round by how a matrix lies in memory.
+SHORT = [EditRequest("A", "Rome"), EditRequest("Bo", "Paris"), EditRequest("Eve in", "Oslo")]
 CONSOLIDATION = ConsolidationConfig(start=3, growth=1.5, steps=2, texts=6, rate=0.3, autocast=False)
 # How edits are fused; the last goes over the sequence again as it grows.
 MODES = ["running_mean", "sum", "least_squares", "consolidated"]

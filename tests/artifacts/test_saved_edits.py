@@ -16,7 +16,7 @@ from dafnet_plugin.artifacts.saved_edits import MEMORY, RECORD, UPDATE, read_edi
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.errors import CheckpointError, ConfigError, DataError
 from tests import helpers
-from tests.artifacts.test_edits import FACTS, MODES, OTHER, held, make
+from tests.artifacts.test_edits import FACTS, MODES, OTHER, SHORT, held, make
 from tests.helpers import FAMILIES, bits
 
 
@@ -68,6 +68,10 @@ def test_loaded_into_an_editor_the_sequence_goes_on(
     again = DAFNetEdits(make(mode))
     again.load(tmp_path)
     assert held(again.editor) == held(first.editor) and again.list() == first.list()
+    for request in SHORT:
+        for edits in (first, again):
+            edits.edit([request])
+        assert held(again.editor) == held(first.editor)
     for edits in (first, again):
         edits.edit([FACTS[7]])
         edits.undo("3")

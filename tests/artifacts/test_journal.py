@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from dafnet_plugin.artifacts import journal as module
 from dafnet_plugin.artifacts.edits import DAFNetEdits
 from dafnet_plugin.artifacts.journal import FILE, SNAPSHOTS, Journal, read_journal
+from dafnet_plugin.editing.record import edits_of
 from dafnet_plugin.errors import CheckpointError, ConfigError
 from tests.artifacts.test_edits import FACTS, OTHER, SHORT, held, make
 
@@ -144,6 +145,70 @@ def test_a_full_disk_is_no_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.undo()
     edits.edit([FACTS[2]])
     assert len(read_journal(tmp_path / FILE)[1]) == 2
+
+
+@pytest.mark.parametrize("when", ["write", "fsync"])
+def test_a_change_that_was_interrupted_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Ctrl-C once the line is in the file; edits after it are kept, whatever happens then."""
+    edits = journalled(tmp_path, "sum")
+    edits.edit(FACTS[:2])
+    data = (tmp_path / FILE).read_bytes()
+    real = {"write": os.write, "fsync": os.fsync}[when]
+
+    def interrupted(*arguments: Any) -> None:
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, when, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        edits.edit([FACTS[2]])
+    assert (tmp_path / FILE).read_bytes() == data
+    monkeypatch.undo()
+    edits.edit([FACTS[3]])
+    monkeypatch.setattr(module.os, when, full)
+    with pytest.raises(OSError, match="No space left"):
+        edits.edit([FACTS[4]])
+    monkeypatch.undo()
+    edits.edit([FACTS[5]])
+    edits.close()
+    again = journalled(tmp_path, "sum")
+    assert [edit.request for edit in again.list()] == [*FACTS[:2], FACTS[3], FACTS[5]]
+    assert held(again.editor) == held(edits.editor)
+
+
+def test_a_line_that_could_not_be_taken_back_is_so_before_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edits = journalled(tmp_path, "sum")
+    monkeypatch.setattr(Journal, "_cut", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        edits.edit([FACTS[0]])
+    monkeypatch.undo()
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b"the beginning of a line")
+    edits.edit([FACTS[1]])
+    assert [edit.request for edit in edits.list()] == [FACTS[1]]
+    assert edits_of(read_journal(tmp_path / FILE)[1]) == tuple(edits.list())
+
+
+def interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_folders_that_were_made_are_synchronised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+    monkeypatch.setattr(module, "_sync_folder", seen.append)
+    Journal(tmp_path / "one" / "two").close()
+    assert seen == [tmp_path / "one", tmp_path]
+    Journal(tmp_path / "one" / "two").close()
+    assert len(seen) == 2
 
 
 def test_what_is_undone_by_other_means_is_undone_in_the_journal(tmp_path: Path) -> None:

@@ -226,6 +226,13 @@ def test_what_is_undone_by_other_means_is_undone_in_the_journal(tmp_path: Path) 
     assert [edit.case_id for edit in edits.list()] == written() == ["1", "2"]
     undo()
     assert written() == []
+    edits.edit([FACTS[3]])
+    weights = dict(edits.editor.edit([FACTS[4]]))
+    with torch.no_grad():
+        for name, value in weights.items():
+            edits.editor.model.get_parameter(name).copy_(value)
+    edits.close()  # without another question
+    assert written() == ["1"]
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
@@ -268,6 +275,22 @@ def test_another_base_or_network_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="in one of the two only"):
         DAFNetEdits(make("sum", "llama"), tmp_path)
     journalled_and_closed(tmp_path, "sum")
+
+
+def test_a_snapshot_that_cannot_be_written_is_no_refused_edit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    edits = journalled(tmp_path, "sum", snapshot_every=1)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    edits.edit(FACTS[:2])
+    assert "No space left" in caplog.text and len(read_journal(tmp_path / FILE)[1]) == 1
+    edits.close()
+    monkeypatch.undo()
+    assert not list((tmp_path / SNAPSHOTS).iterdir())
+    assert held(journalled_and_closed(tmp_path, "sum")) == held(edits.editor)
 
 
 def test_damaged_snapshots_cost_time_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -27,7 +27,7 @@ from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.modules import swapped_weights
 from dafnet_plugin.editing.record import Calls, Edit, Snapshot, edits_of, with_other, without
 from dafnet_plugin.editing.weights_copy import WeightsCopy
-from dafnet_plugin.errors import ConfigError
+from dafnet_plugin.errors import ConfigError, ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,13 @@ class DAFNetEdits:
             edits already gives them to the model.
         snapshots: how many earlier states are kept in memory. Undoing an edit makes all later
             ones anew, and those between the edit and the last state kept before it. Each takes
-            as much memory as the editor's own state.
-        snapshot_every: edits from one state in the journal to the next.
+            as much memory as the editor's own state, on the device that this is on: with least
+            squares a matrix, after a consolidation two, of the squared input width of each
+            edited module, its update, and some numbers an edit. None for the binary logarithm of
+            the edits, so that what is between is about as much as what comes after.
+        snapshot_room: bytes that these may take; two are kept even so. Only without ``snapshots``.
+        snapshot_every: edits from one state in the journal to the next. Three are kept, each a
+            file of the size that one takes in memory.
 
     Raises:
         ConfigError: the journal is open elsewhere, or it and the model have different edits.
@@ -54,14 +59,17 @@ class DAFNetEdits:
         editor: DAFNetEditor,
         journal: str | os.PathLike[str] | None = None,
         *,
-        snapshots: int = 2,
+        snapshots: int | None = None,
+        snapshot_room: int = 2**30,
         snapshot_every: int = 50,
     ) -> None:
         if editor.keeper is not None:
             raise ConfigError("this editor's edits are kept already; close that DAFNetEdits first")
         self.editor = editor
         self._journal: Journal | None = None
-        self._stores: list[SnapshotsInMemory | SnapshotFolder] = [SnapshotsInMemory(snapshots)]
+        self._stores: list[SnapshotsInMemory | SnapshotFolder] = [
+            SnapshotsInMemory(snapshots, snapshot_room)
+        ]
         editor.synchronise()
         if journal is not None:
             self._open(journal, snapshot_every)
@@ -121,11 +129,12 @@ class DAFNetEdits:
         self, requests: Sequence[EditRequest], case_ids: Sequence[str] | None = None
     ) -> WeightsCopy:
         """Add edits, see :meth:`DAFNetEditor.edit`."""
+        self._synchronise()
         return self.editor.edit(requests, case_ids)
 
     def list(self) -> list[Edit]:
         """The edits that the model carries, in the order they were made."""
-        self.editor.synchronise()
+        self._synchronise()
         return [*self.editor.snapshot().edits]
 
     def undo(self, case_id: str) -> WeightsCopy:
@@ -141,7 +150,7 @@ class DAFNetEdits:
             DataError: there is no such edit.
             NumericalError, ModelError: as in editing; nothing was changed.
         """
-        self.editor.synchronise()
+        self._synchronise()
         return self.editor.remake(without(self.editor.snapshot().calls, case_id))
 
     def replace(self, case_id: str, request: EditRequest) -> WeightsCopy:
@@ -153,7 +162,7 @@ class DAFNetEdits:
         Raises:
             DataError, NumericalError, ModelError: as :meth:`undo`.
         """
-        self.editor.synchronise()
+        self._synchronise()
         return self.editor.remake(with_other(self.editor.snapshot().calls, case_id, request))
 
     # -- keeping --------------------------------------------------------------------------------
@@ -168,7 +177,7 @@ class DAFNetEdits:
         Raises:
             DataError: the model carries no edits.
         """
-        self.editor.synchronise()
+        self._synchronise()
         write_card(save_edits(self.editor, folder, memory=memory), folder)
 
     @torch.no_grad()
@@ -184,7 +193,7 @@ class DAFNetEdits:
             ConfigError: the model carries edits already.
         """
         saved, editor = read_edits(folder), self.editor
-        editor.synchronise()
+        self._synchronise()
         if editor.snapshot().calls:
             raise ConfigError(
                 f"{folder}: the model carries {_edits(editor.snapshot().calls)} already; "
@@ -221,17 +230,37 @@ class DAFNetEdits:
             DataError: the model carries no edits, or they change nothing.
             ConfigError: a rank below 1, or PEFT is too old for edited biases.
         """
-        self.editor.synchronise()
+        self._synchronise()
         saved, weights = edits_of_editor(self.editor, folder), self.editor.weights
         with swapped_weights(weights.parameters, weights.originals):
             return export_peft(saved, folder, rank, self.editor.model, self.editor.tokenizer)
 
     def close(self) -> None:
-        """Let go of the journal; the model keeps its edits, and further ones are not kept."""
-        if self.editor.keeper is self:
-            self.editor.keeper = None
-        if self._journal is not None:
-            self._journal.close()
+        """Let go of the journal; the model keeps its edits, and further ones are not kept.
+
+        What was restored by copying weights back is in the journal before.
+        """
+        try:
+            if self.editor.keeper is self:
+                self._synchronise()
+        except ModelError as error:
+            logger.warning("the edits last kept are not those of the model any more: %s", error)
+        finally:
+            if self.editor.keeper is self:
+                self.editor.keeper = None
+            if self._journal is not None:
+                self._journal.close()
+
+    def _synchronise(self) -> None:
+        """Let the edits follow weights that somebody copied back, if there is a model still."""
+        try:
+            self.editor.model.training  # noqa: B018  # EasyEdit's model is held weakly
+        except ReferenceError as error:
+            raise ModelError(
+                "the model of these edits is gone, nothing refers to it any more; keep the editor: "
+                "editor = BaseEditor.from_hparams(...); edits_of(editor)"
+            ) from error
+        self.editor.synchronise()
 
 
 def _edits(calls: Calls) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dafnet_plugin.artifacts.edits import DAFNetEdits
-from dafnet_plugin.artifacts.snapshots import thinned
+from dafnet_plugin.artifacts.memory import memory_size, memory_tensors
+from dafnet_plugin.artifacts.snapshots import SnapshotsInMemory, enough, thinned
 from dafnet_plugin.cases import EditRequest
 from dafnet_plugin.editing.consolidation import Consolidation, ConsolidationConfig
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.fusion import FusionState, extend
-from dafnet_plugin.editing.record import with_other, without
+from dafnet_plugin.editing.record import Snapshot, with_other, without
 from dafnet_plugin.errors import ConfigError, DataError, ModelError, NumericalError
 from dafnet_plugin.tokens import encode
 from tests import helpers
@@ -199,6 +202,31 @@ def test_weights_changed_by_something_else_are_noticed() -> None:
             change()
 
 
+def test_closing_lets_go_even_of_a_model_that_something_else_changed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = make("sum")
+    edits = DAFNetEdits(one)
+    with torch.no_grad():
+        one.model.get_parameter(one.parameter_names[0]).add_(1)
+    edits.close()
+    assert one.keeper is None and "changed by something else" in caplog.text
+
+
+def test_edits_of_a_model_that_is_gone_say_so() -> None:
+    one = make("sum")
+    base = one.model
+    one.model = weakref.proxy(base)
+    edits = DAFNetEdits(one)
+    edits.edit(FACTS[:1])
+    del base, one.modules, one.weights
+    gc.collect()
+    for change in (edits.list, lambda: edits.edit(FACTS[:1]), lambda: edits.undo("1")):
+        with pytest.raises(ModelError, match="is gone, nothing refers to it any more; keep the ed"):
+            change()
+    edits.close()
+
+
 def test_settings_that_change_do_not_change_edits_made_before() -> None:
     """Each call is made again as it was made."""
     one = make("consolidated")
@@ -258,6 +286,33 @@ def test_snapshots_kept_are_the_nearest_and_few(places: set[int], most: int) -> 
     for undone in range(1, 65):
         start = max((place for place in one_by_one if place < undone), default=0)
         assert undone - 1 - start <= 3 * (64 - undone) + 24
+
+
+def test_by_default_what_is_made_again_grows_as_what_has_to_be() -> None:
+    """The rule alone, at a thousand edits."""
+    kept: list[int] = []
+    for place in range(1, 1001):
+        kept = thinned([*kept, place], enough(place), place)
+    assert len(kept) == 10
+    for undone in range(1, 1001):
+        start = max((place for place in kept if place < undone), default=0)
+        assert undone - 1 - start <= 2 * (1000 - undone) + 2
+
+
+def test_snapshots_are_as_many_as_there_is_room_for() -> None:
+    one = make("least_squares")
+    one.edit(FACTS[:1])
+    state = one.snapshot().state
+    assert state is not None
+    for room, most in ((0, 2), (3 * memory_size(state), 3), (2**30, 4)):
+        store = SnapshotsInMemory(None, room)
+        for number in range(1, 9):
+            call = one.snapshot().calls[0]
+            store.put(Snapshot(state, (call,) * number))
+        assert len(store._kept) == most
+    names = {name for name in memory_tensors(state) if name != "edits"}
+    stored = sum(memory_tensors(state)[name].nbytes for name in names)
+    assert memory_size(state) == stored
 
 
 def test_records_are_changed_as_lists() -> None:

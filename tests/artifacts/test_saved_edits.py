@@ -78,7 +78,7 @@ def test_loaded_into_an_editor_the_sequence_goes_on(
         edits.replace("4", OTHER)
     assert held(again.editor) == held(first.editor)
     assert not caplog.records
-    with pytest.raises(ConfigError, match="the model carries 4 edits already"):
+    with pytest.raises(ConfigError, match="the model carries 7 edits already"):
         again.load(tmp_path)
 
 

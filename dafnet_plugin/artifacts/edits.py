@@ -8,10 +8,18 @@ from collections.abc import Sequence
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from dafnet_plugin.artifacts.card import write_card
+from dafnet_plugin.artifacts.checkpoint import versions
 from dafnet_plugin.artifacts.export import Exported, export_peft
-from dafnet_plugin.artifacts.identity import check_base, check_network, identity_of_editor
+from dafnet_plugin.artifacts.identity import (
+    check_base,
+    check_network,
+    identity_of_editor,
+    sample_digest,
+    warn_of_others,
+)
 from dafnet_plugin.artifacts.journal import SNAPSHOTS, Journal
 from dafnet_plugin.artifacts.memory import memory_of
 from dafnet_plugin.artifacts.saved_edits import (
@@ -82,10 +90,12 @@ class DAFNetEdits:
         try:
             if journal.header is None:
                 journal.begin(identity)
-                journal.write(calls)
+                journal.write(calls, sample_digest(self.editor.weights.parameters))
             else:
                 check_base(identity["base"], journal.header["base"], str(journal.path))
                 check_network(identity, journal.header, str(journal.path))
+                here = {**identity, "versions": versions()}
+                warn_of_others(here, journal.header, str(journal.path))
             if calls and calls != journal.calls:
                 raise ConfigError(
                     f"{journal.path}: has {_edits(journal.calls)}, the model carries "
@@ -94,7 +104,14 @@ class DAFNetEdits:
             store = SnapshotFolder(journal.folder / SNAPSHOTS, self.editor, every, most=3)
             self._journal, self._stores = journal, [*self._stores, store]
             self.editor.keeper = self
+            expected = journal.weights
             self.editor.remake(journal.calls)
+            if expected not in (None, sample_digest(self.editor.weights.parameters)):
+                logger.warning(
+                    "%s: made again, by another kind of machine or other versions, the edits are "
+                    "not bit for bit what they were",
+                    journal.path,
+                )
         except BaseException:
             self.editor.keeper = None
             journal.close()
@@ -107,12 +124,12 @@ class DAFNetEdits:
 
     # -- what the editor tells and asks ---------------------------------------------------------
 
-    def keep(self, before: Snapshot, after: Snapshot) -> None:
+    def keep(self, before: Snapshot, after: Snapshot, values: Sequence[Tensor]) -> None:
         """Write a change down; see :class:`dafnet_plugin.editing.record.Keeper`."""
         for store in self._stores:
             store.put(after)
         if self._journal is not None:
-            self._journal.write(after.calls)
+            self._journal.write(after.calls, sample_digest(values))
 
     def known(self, calls: Calls) -> Snapshot | None:
         """The latest snapshot that a sequence begins with."""
@@ -202,6 +219,7 @@ class DAFNetEdits:
         identity = identity_of_editor(editor)
         check_base(identity["base"], saved.about["base"], str(folder))
         check_network(identity, saved.about, str(folder))
+        warn_of_others(identity, saved.about, str(folder))
         if "memory_sha256" in saved.about:
             state = memory_of(load_file(saved.folder / MEMORY), editor)
             editor.restore(Snapshot(state, saved.calls))

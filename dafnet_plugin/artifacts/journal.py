@@ -37,6 +37,8 @@ class Journal:
 
     Attributes:
         header: what was written about base model and network; None of a new journal.
+        weights: digest of the edited weights that it led to when it was opened, None where that
+            is not known.
 
     Raises:
         ConfigError: another process has it open.
@@ -58,6 +60,7 @@ class Journal:
                 left_over.unlink(missing_ok=True)
             self.header, calls, size = read_journal(self.path)
             self._written = calls, size
+            self.weights = last_weights(self.path, size)
             self._file = self._opened() if self.header is not None else None
         except BaseException:
             self._open.close()
@@ -79,10 +82,13 @@ class Journal:
         self._written = (), len(line)
         self._file = self._opened()
 
-    def write(self, calls: Calls) -> None:
+    def write(self, calls: Calls, weights: str | None = None) -> None:
         """Let the journal lead to other calls; when this returns, they are on disk.
 
         Whatever interrupts it, Ctrl-C too, takes the line back.
+
+        Args:
+            weights: digest of what the edited weights then are; None where that is not known.
 
         Raises:
             OSError: they could not be written; the journal is as it was.
@@ -92,7 +98,7 @@ class Journal:
         if keep == len(calls) == len(before):
             return
         assert self._file is not None  # a journal is begun before it is written to
-        line = _line({"keep": keep, **calls_to_json(calls[keep:])})
+        line = _line({"keep": keep, "weights": weights, **calls_to_json(calls[keep:])})
         self._cut(self._file)  # an interrupted line, if taking it back was interrupted as well
         try:
             written = 0
@@ -156,6 +162,15 @@ def read_journal(path: Path) -> tuple[dict[str, Any] | None, Calls, int]:
         except DataError as error:
             raise CheckpointError(f"{path}: line {number}: {error}") from error
     return header, calls, size
+
+
+def last_weights(path: Path, size: int) -> str | None:
+    """The digest of the edited weights in the last whole line of a journal that was read."""
+    if not size:
+        return None
+    lines = path.read_bytes()[:size].splitlines()
+    value = _read(path, len(lines), lines[-1]).get("weights")
+    return str(value) if value is not None else None
 
 
 def _line(value: Mapping[str, Any]) -> bytes:

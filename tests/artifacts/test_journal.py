@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -15,9 +16,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dafnet_plugin.artifacts import edits as edits_module
 from dafnet_plugin.artifacts import journal as module
 from dafnet_plugin.artifacts.edits import DAFNetEdits
 from dafnet_plugin.artifacts.journal import FILE, SNAPSHOTS, Journal, read_journal
+from dafnet_plugin.cli import main
 from dafnet_plugin.editing.record import edits_of
 from dafnet_plugin.errors import CheckpointError, ConfigError
 from tests.artifacts.test_edits import FACTS, OTHER, SHORT, held, make
@@ -310,6 +313,48 @@ def test_damaged_snapshots_cost_time_only(tmp_path: Path, caplog: pytest.LogCapt
     assert not list(tmp_path.rglob("*.xyz"))
     shutil.rmtree(tmp_path / SNAPSHOTS)
     assert held(journalled(tmp_path).editor) == held(edits.editor)
+
+
+def test_a_replay_that_comes_out_otherwise_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edits = journalled(tmp_path, "sum")
+    edits.edit(FACTS[:2])
+    edits.close()
+    journalled_and_closed(tmp_path, "sum")
+    assert not caplog.records
+    one = make("sum")
+    with torch.no_grad():
+        one.dafnet.edit_lrs.mul_(1 + 1e-6)  # as another machine would round
+    monkeypatch.setattr(edits_module, "check_network", lambda *_: None)
+    DAFNetEdits(one, tmp_path).close()
+    assert "not bit for bit what they were" in caplog.text
+    assert main(["edits", str(tmp_path), "--undo", "1"]) == 0  # no weights are known then
+    caplog.clear()
+    DAFNetEdits(make("sum"), tmp_path).close()
+    assert not caplog.records
+
+
+def test_another_tokenizer_template_or_version_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journalled_and_closed(tmp_path, "sum")
+    padded = make("sum")
+    padded.tokenizer(["Ada", "Ada lives"], padding=False, truncation=True, max_length=9)
+    DAFNetEdits(padded, tmp_path).close()  # how it is asked is no part of it
+    assert not caplog.records
+    one = make("sum")
+    one.tokenizer.chat_template = "{{ messages[0]['content'] }}"
+    other = make("sum")
+    other.tokenizer.add_tokens(["lives"])
+    for editor in (one, other):
+        DAFNetEdits(editor, tmp_path).close()
+        assert "made with another tokenizer, or chat template" in caplog.text
+        caplog.clear()
+    monkeypatch.setattr(edits_module, "versions", lambda: {"torch": "0.1"})
+    journalled_and_closed(tmp_path, "sum")
+    assert f"made with torch {importlib.metadata.version('torch')}" in caplog.text
+    assert "made again with 0.1" in caplog.text
 
 
 def test_text_of_any_kind(tmp_path: Path) -> None:

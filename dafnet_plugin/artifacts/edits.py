@@ -184,18 +184,26 @@ class DAFNetEdits:
 
     # -- keeping --------------------------------------------------------------------------------
 
-    def save(self, folder: str | os.PathLike[str], *, memory: bool = False) -> None:
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        memory: bool = False,
+        license: str | None = None,
+    ) -> None:
         """Write the edits as a folder that can be loaded, exported and pushed to a hub.
 
         Args:
             memory: write the edit memory, too, with which :meth:`load` need not make the edits
                 again.
+            license: for the model card; None for nothing said.
 
         Raises:
             DataError: the model carries no edits.
         """
         self._synchronise()
-        write_card(save_edits(self.editor, folder, memory=memory), folder)
+        saved = save_edits(self.editor, folder, memory=memory)
+        write_card(saved, folder, license=license)
 
     @torch.no_grad()
     def load(self, folder: str | os.PathLike[str]) -> None:
@@ -235,11 +243,15 @@ class DAFNetEdits:
                 apart,
             )
 
-    def export_peft(self, folder: str | os.PathLike[str], rank: int | None = None) -> Exported:
+    def export_peft(
+        self, folder: str | os.PathLike[str], rank: int | None = None, **about: str | None
+    ) -> Exported:
         """Write the edits as a LoRA adapter that PEFT loads and merges.
 
         Args:
             rank: highest rank of a module's adapter; None for whatever is exact.
+            about: ``base_model`` and ``license``, see
+                :func:`dafnet_plugin.artifacts.export.export_peft`.
 
         Returns:
             how far the adapter is from the edits, which its model card says as well.
@@ -251,7 +263,8 @@ class DAFNetEdits:
         self._synchronise()
         saved, weights = edits_of_editor(self.editor, folder), self.editor.weights
         with swapped_weights(weights.parameters, weights.originals):
-            return export_peft(saved, folder, rank, self.editor.model, self.editor.tokenizer)
+            model, tokenizer = self.editor.model, self.editor.tokenizer
+            return export_peft(saved, folder, rank, model, tokenizer, **about)
 
     def close(self) -> None:
         """Let go of the journal; the model keeps its edits, and further ones are not kept.

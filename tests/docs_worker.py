@@ -51,7 +51,7 @@ def own_model() -> dict[str, Any]:
     run(shell)
     variables: dict[str, Any] = {}
     exec(python, variables)
-    assert Path("my-edits/edits.safetensors").is_file()
+    assert len(list(Path("my-edits").glob("edits-*.safetensors"))) == 1
     return variables
 
 

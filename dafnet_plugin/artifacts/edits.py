@@ -23,7 +23,6 @@ from dafnet_plugin.artifacts.identity import (
 from dafnet_plugin.artifacts.journal import SNAPSHOTS, Journal
 from dafnet_plugin.artifacts.memory import memory_of
 from dafnet_plugin.artifacts.saved_edits import (
-    MEMORY,
     edits_of_editor,
     named_changes,
     read_edits,
@@ -228,8 +227,8 @@ class DAFNetEdits:
         check_base(identity["base"], saved.about["base"], str(folder))
         check_network(identity, saved.about, str(folder))
         warn_of_others(identity, saved.about, str(folder))
-        if "memory_sha256" in saved.about:
-            state = memory_of(load_file(saved.folder / MEMORY), editor)
+        if saved.memory is not None:
+            state = memory_of(load_file(saved.memory), editor)
             editor.restore(Snapshot(state, saved.calls))
         else:
             editor.remake(saved.calls)

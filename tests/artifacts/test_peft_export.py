@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dafnet_plugin.artifacts.edits import DAFNetEdits
 from dafnet_plugin.artifacts.export import export_peft
 from dafnet_plugin.artifacts.peft_export import _factored, adapters_of
-from dafnet_plugin.artifacts.saved_edits import read_edits
+from dafnet_plugin.artifacts.saved_edits import edits_of_editor, read_edits
 from dafnet_plugin.errors import ConfigError, DataError
 from tests import helpers
 from tests.artifacts.test_edits import FACTS, held, make
@@ -147,6 +147,54 @@ def test_no_approximation_of_that_rank_is_nearer(
     assert adapter.relative_error == pytest.approx(error, rel=1e-3, abs=1e-6)
     if rank is None or rank >= min(true_rank, *shape):
         assert adapter.exact
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    family=st.sampled_from(FAMILIES),  # GPT-2 stores [d_in, d_out], Llama [d_out, d_in]
+    ranks=st.lists(st.integers(0, 5), min_size=3, max_size=3),
+    most=st.one_of(st.none(), st.integers(1, 3)),
+    bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_any_update_goes_through_peft(
+    tmp_path_factory: pytest.TempPathFactory,
+    family: str,
+    ranks: list[int],
+    most: int | None,
+    bias: bool,
+    seed: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("lora")
+    edits = edits_with_any_update(family)
+    saved, generator = edits_of_editor(edits.editor, folder), torch.Generator().manual_seed(seed)
+    for rank, (name, change) in zip(ranks, [*saved.changes.items()], strict=False):
+        left = torch.randn(change.shape[0], rank, generator=generator)
+        change.copy_(left @ torch.randn(rank, change.shape[1], generator=generator))
+        if bias and family == "gpt2":
+            beside = name.replace("weight", "bias")
+            saved.changes[beside] = torch.randn(change.shape[1], generator=generator)
+    if not any(bool(change.any()) for change in saved.changes.values()):
+        with pytest.raises(DataError, match="the update is zero"):
+            export_peft(saved, folder, most)
+        return
+    report = export_peft(saved, folder, most)
+    wrapped = peft.PeftModel.from_pretrained(helpers.model(family), str(folder))
+    plain, base = wrapped.merge_and_unload(), helpers.model(family)
+    errors = {adapter.name: adapter.largest_error for adapter in report.adapters}
+    for name, parameter in base.named_parameters():
+        expected = parameter + saved.changes.get(name, torch.tensor(0.0))
+        allowed = errors.get(name.rpartition(".")[0], 0.0) + 1e-5
+        assert float((plain.get_parameter(name) - expected).detach().abs().max()) <= allowed
+    rank_of = dict(zip(MODULES[family], ranks, strict=False))
+    for adapter in report.adapters:
+        assert adapter.rank <= max(1, min(rank_of[adapter.name], most or 9))
+
+
+def edits_with_any_update(family: str) -> DAFNetEdits:
+    edits = DAFNetEdits(make("sum", family))
+    edits.edit(FACTS[:1])
+    return edits
 
 
 def test_modules_that_did_not_change_get_no_adapter(tmp_path: Path) -> None:

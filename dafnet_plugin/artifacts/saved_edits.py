@@ -31,7 +31,7 @@ from dafnet_plugin.editing.weights import EditedWeights, updated
 from dafnet_plugin.errors import CheckpointError, DataError
 from dafnet_plugin.files import atomic_path, read_json, sha256, write_json
 
-FORMAT = 1
+FORMAT = 2
 RECORD, UPDATE, MEMORY = "edits.json", "edits", "memory"
 _DIGESTS = {UPDATE: "update_sha256", MEMORY: "memory_sha256"}
 

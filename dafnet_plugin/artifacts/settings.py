@@ -13,8 +13,7 @@ from torch import Tensor
 
 # Of a model's config: names, places and versions; what other tensors or the caller say; and what
 # matters in training, when generating text, or for how, not what, is computed.
-_NO_MATTER = frozenset(
-    """
+_NO_MATTER = """
     _name_or_path name_or_path _commit_hash transformers_version architectures auto_map dtype
     torch_dtype quantization_config id2label label2id num_labels finetuning_task problem_type
     task_specific_params tokenizer_class prefix initializer_range initializer_factor use_cache
@@ -26,8 +25,7 @@ _NO_MATTER = frozenset(
     num_return_sequences output_scores return_dict_in_generate forced_bos_token_id
     forced_eos_token_id remove_invalid_values exponential_decay_length_penalty suppress_tokens
     begin_suppress_tokens chunk_size_feed_forward pruned_heads
-    """.split()
-)
+"""
 _SAME = {"rel_tol": 1e-3, "abs_tol": 1e-6}
 """Of buffers: devices round differently, other settings change more."""
 
@@ -44,7 +42,7 @@ def _kept(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         str(name): _kept(value) if isinstance(value, Mapping) else value
         for name, value in values.items()
-        if name not in _NO_MATTER
+        if name not in _NO_MATTER.split()
         and not str(name).startswith("_")
         and not any(word in str(name) for word in ("drop", "loss"))
     }

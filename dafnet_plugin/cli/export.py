@@ -58,11 +58,11 @@ def run(options: argparse.Namespace) -> int:
         errors = f"{adapter.relative_error:.1e}", f"{adapter.largest_error:.1e}"
         table.add_row(adapter.name, str(adapter.rank), *errors)
     Console().print(table)
-    errors = report.logit_errors
-    if errors is not None:
+    logits = report.logit_errors
+    if logits is not None:
         print(
-            f"largest error of a logit after the edits' prompts: {errors.merged:.1e} merged, "
-            f"{errors.unmerged:.1e} with the adapter beside the weights"
+            f"largest error of a logit after the edits' prompts: {logits.merged:.1e} merged, "
+            f"{logits.unmerged:.1e} with the adapter beside the weights"
         )
     kind = "exact up to rounding" if report.exact else "the nearest of its rank, not exact"
     print(f"{options.out}: written, {kind}")

@@ -56,7 +56,7 @@ def test_buffers_that_are_not_saved_count() -> None:
     check_base(identity(other), identity(base), "edits")
     for name in names:
         other.get_buffer(name).mul_(2)
-    with pytest.raises(CheckpointError, match="than this one: the buffer .*inv_freq differs"):
+    with pytest.raises(CheckpointError, match=r"than this one: the buffer .*inv_freq differs"):
         check_base(identity(other), identity(base), "edits")
 
 

@@ -235,14 +235,14 @@ def test_without_a_model_logits_are_not_claimed(tmp_path: Path) -> None:
 
 def test_a_directory_is_not_named_as_if_it_were_on_a_hub(tmp_path: Path) -> None:
     edits = edited()
-    for name, given, expected in (
+    for name, asked, expected in (
         (str(tmp_path), None, None),
         ("gpt2", None, None),
         ("openai-community/gpt2", None, "openai-community/gpt2"),
         (str(tmp_path), str(tmp_path), str(tmp_path)),
     ):
         edits.editor.model.config._name_or_path = name
-        edits.export_peft(tmp_path / "lora", base_model=given, license="mit")
+        edits.export_peft(tmp_path / "lora", base_model=asked, license="mit")
         config = json.loads((tmp_path / "lora" / "adapter_config.json").read_text())
         assert config["base_model_name_or_path"] == expected
     assert "license: mit" in (tmp_path / "lora" / "README.md").read_text()

@@ -227,7 +227,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
         (memory.name, b"x"),
         (RECORD, b"[]"),
         (RECORD, b"{"),
-        (RECORD, json.dumps(about | {"format": 2}).encode()),
+        (RECORD, json.dumps(about | {"format": 1}).encode()),
         (RECORD, json.dumps({key: about[key] for key in about if key != "edits"}).encode()),
         (RECORD, json.dumps(about | {"edits": {"settings": [], "calls": [{}]}}).encode()),
     ):

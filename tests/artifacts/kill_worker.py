@@ -40,7 +40,7 @@ MODULES = helpers.MODULES["gpt2"][1:2]
 LONGEST = 6
 EACH = 20
 """Kills of one journal."""
-CONSOLIDATION = ConsolidationConfig(start=2, growth=2, steps=1, texts=2, rate=0.3, autocast=False)
+CONSOLIDATION = ConsolidationConfig(start=2, growth=3, steps=1, texts=2, rate=0.3, autocast=False)
 Pipe = multiprocessing.connection.Connection
 
 

@@ -47,7 +47,7 @@ def test_two_hundred_kills_lose_nothing_and_leave_nothing_half_applied(tmp_path:
     assert counts["starting"] > 100 and counts["changes"] > 50
     assert counts["kept"] > 10 and counts["finished"] > 10
     # Some while it was begun; many sequences had been gone over.
-    assert counts["beginning"] >= 4 and counts["consolidated"] > 15
+    assert counts["beginning"] >= 3 and counts["consolidated"] > 15
 
 
 def journalled(folder: Path, mode: str = "least_squares", **settings: Any) -> DAFNetEdits:

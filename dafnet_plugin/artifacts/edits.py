@@ -74,9 +74,8 @@ class DAFNetEdits:
             raise ConfigError("this editor's edits are kept already; close that DAFNetEdits first")
         self.editor = editor
         self._journal: Journal | None = None
-        self._stores: list[SnapshotsInMemory | SnapshotFolder] = [
-            SnapshotsInMemory(snapshots, snapshot_room)
-        ]
+        in_memory = SnapshotsInMemory(snapshots, snapshot_room)
+        self._stores: list[SnapshotsInMemory | SnapshotFolder] = [in_memory]
         editor.synchronise()
         if journal is not None:
             self._open(journal, snapshot_every)
@@ -145,7 +144,7 @@ class DAFNetEdits:
         self, requests: Sequence[EditRequest], case_ids: Sequence[str] | None = None
     ) -> WeightsCopy:
         """Add edits, see :meth:`DAFNetEditor.edit`."""
-        self._synchronise()
+        self._check_alive()
         return self.editor.edit(requests, case_ids)
 
     def list(self) -> list[Edit]:
@@ -282,7 +281,11 @@ class DAFNetEdits:
                 self._journal.close()
 
     def _synchronise(self) -> None:
-        """Let the edits follow weights that somebody copied back, if there is a model still."""
+        """Let the edits follow weights that somebody copied back."""
+        self._check_alive()
+        self.editor.synchronise()
+
+    def _check_alive(self) -> None:
         try:
             self.editor.model.training  # noqa: B018  # EasyEdit's model is held weakly
         except ReferenceError as error:
@@ -290,7 +293,6 @@ class DAFNetEdits:
                 "the model of these edits is gone, nothing refers to it any more; keep the editor: "
                 "editor = BaseEditor.from_hparams(...); edits_of(editor)"
             ) from error
-        self.editor.synchronise()
 
 
 def _edits(calls: Calls) -> str:

@@ -158,10 +158,10 @@ def messages_until_killed(
     messages: list[tuple[Any, ...]] = []
     try:
         if not dies and rng.random() < 0.2:
-            mine.poll(rng.uniform(0.0, 0.04))  # killed while it opens the journal
+            mine.poll(rng.uniform(0.0, 0.03))  # killed while it opens the journal
         else:
             messages.append(mine.recv())
-            end = time.monotonic() + rng.uniform(0.0, 0.04)
+            end = time.monotonic() + rng.uniform(0.0, 0.03)
             while dies or mine.poll(max(0.0, end - time.monotonic())):
                 messages.append(mine.recv())
     except (EOFError, OSError):  # it died, perhaps within a message

@@ -51,7 +51,7 @@ def own_model() -> dict[str, Any]:
     run(shell)
     variables: dict[str, Any] = {}
     exec(python, variables)
-    assert Path("my-edits/edits.safetensors").is_file()
+    assert len(list(Path("my-edits").glob("edits-*.safetensors"))) == 1
     return variables
 
 
@@ -63,7 +63,7 @@ def keeping(variables: dict[str, Any]) -> None:
     code = [line[4:] for line in text.splitlines() if line.startswith("    ")]
     shell = [line for line in code if line.startswith("dafnet ")]
     python = [line for line in code if not line.startswith("dafnet ")]
-    facts = [("The capital of Italy is", "Michigan"), ("Ada was born in", "Paris")]
+    facts = [("The capital of Norway is", "Michigan"), ("Ada was born in", "Paris")]
     for prompt, target in facts:
         variables["editor"].edit([prompt], [target], ground_truth=["x"], sequential_edit=True)
     variables["model"] = AutoModelForCausalLM.from_pretrained("models/my-model")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import torch
 
+from dafnet_plugin import locks
 from dafnet_plugin.artifacts.checkpoint import Checkpoint, save_checkpoint
-from dafnet_plugin.artifacts.journal import FILE, read_journal
+from dafnet_plugin.artifacts.journal import FILE, Journal, read_journal
 from dafnet_plugin.artifacts.saved_edits import read_edits
 from dafnet_plugin.cases import write_cases
 from dafnet_plugin.cli import main
@@ -57,6 +59,25 @@ def test_a_journal_is_gone_on_with_listed_and_undone(
     assert main(fresh) == 0
     assert weights(place.folder / "undone") == weights(place.folder / "three")
     assert "no edit '1' among the 3" in failure(["edits", str(journal), "--undo", "1"], capsys)
+
+
+def test_an_undo_starts_from_what_is_there_once_the_journal_is_held(
+    place: Place, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal, file = place.folder / "journal", str(place.folder / "train.jsonl")
+    assert main([*command, "--journal", str(journal), "--edits", file, "--limit", "3"]) == 0
+    calls = read_journal(journal / FILE)[1]
+    taken = locks._taken
+
+    def another_process_writes_first(descriptor: int) -> bool:
+        monkeypatch.undo()
+        with closing(Journal(journal)) as other:
+            other.write((calls[0], calls[2]))
+        return taken(descriptor)
+
+    monkeypatch.setattr(locks, "_taken", another_process_writes_first)
+    assert main(["edits", str(journal), "--undo", "0"]) == 0
+    assert [e.case_id for e in edits_of(read_journal(journal / FILE)[1])] == ["2"]
 
 
 def test_saved_edits_are_listed_and_exported(

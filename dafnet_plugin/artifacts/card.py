@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dafnet_plugin.artifacts.logit_errors import LogitErrors
 from dafnet_plugin.artifacts.peft_export import ModuleAdapter
 from dafnet_plugin.artifacts.saved_edits import SavedEdits
 from dafnet_plugin.editing.record import edits_of
@@ -32,27 +33,34 @@ model = PeftModel.from_pretrained(model, "THIS-REPOSITORY")  # the base model, e
 model = model.merge_and_unload()                             # an ordinary model of its size
 ```"""
 
+_LICENCE = """## Licence
+
+The base model's licence holds for what is derived from it, this folder included."""
+
 
 def write_card(
     saved: SavedEdits,
     folder: str | os.PathLike[str],
     adapters: Sequence[ModuleAdapter] = (),
-    logit_error: float | None = None,
+    errors: LogitErrors | None = None,
+    license: str | None = None,
 ) -> None:
     """Write ``README.md`` of a folder.
 
     Args:
         adapters: what the folder has, if it is an adapter.
-        logit_error: see :func:`dafnet_plugin.artifacts.peft_export.largest_logit_error`.
+        errors: see :func:`dafnet_plugin.artifacts.logit_errors.logit_errors`.
+        license: as hubs name it ("apache-2.0"); None for nothing said.
     """
     from huggingface_hub import ModelCard, ModelCardData
 
     about = saved.about
     name = about["base"]["name"]
+    public = hub_name(saved)
     data = ModelCardData(
-        # A name without its owner may be a directory of the machine this was made on.
-        base_model=name if name.count("/") == 1 else None,
-        base_model_relation=("adapter" if adapters else "finetune") if "/" in name else None,
+        base_model=public,
+        base_model_relation=("adapter" if adapters else "finetune") if public else None,
+        license=license,
         library_name="peft" if adapters else "dafnet-plugin",
         pipeline_tag="text-generation",
         tags=["dafnet", "knowledge-editing", *(["lora"] if adapters else [])],
@@ -64,13 +72,22 @@ def write_card(
         _LOAD_ADAPTER if adapters else _LOAD_EDITS,
     ]
     if adapters:
-        parts.append(_errors(adapters, logit_error))
-    parts += [_edits(saved), _origin(about), _limits()]
+        parts.append(_errors(adapters, errors))
+    parts += [_edits(saved), _origin(about), _limits(), _LICENCE]
     card = ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n")
     write_text(Path(folder) / "README.md", str(card))
 
 
-def _errors(adapters: Sequence[ModuleAdapter], logit_error: float | None) -> str:
+def hub_name(saved: SavedEdits) -> str | None:
+    """The base model's name on a hub, ``owner/name``.
+
+    None for any other: without its owner it may be a directory of the machine this was made on.
+    """
+    name = str(saved.about["base"]["name"])
+    return name if name.count("/") == 1 else None
+
+
+def _errors(adapters: Sequence[ModuleAdapter], errors: LogitErrors | None) -> str:
     exact = all(adapter.exact for adapter in adapters)
     lines = [
         "## How exact it is",
@@ -86,8 +103,12 @@ def _errors(adapters: Sequence[ModuleAdapter], logit_error: float | None) -> str
             for a in adapters
         ),
     ]
-    if logit_error is not None:
-        lines += ["", f"Largest error of a logit after the edits' prompts: {logit_error:.1e}."]
+    if errors is not None:
+        lines += [
+            "",
+            f"Largest error of a logit after the edits' prompts: {errors.merged:.1e} merged, "
+            f"{errors.unmerged:.1e} with the adapter beside the weights.",
+        ]
     return "\n".join(lines)
 
 

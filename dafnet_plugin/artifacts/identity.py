@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dafnet_plugin.artifacts.settings import (
+    digest_of_tokenizer,
+    other_settings,
+    settings_of,
+    summary_of,
+)
 from dafnet_plugin.editing.consolidation import Consolidation
 from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+_SAMPLE = 2**16
+"""Numbers of each weight that go into a digest of what edits made of it."""
 
 
 def identity_of_base(model: nn.Module, originals: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -25,7 +37,9 @@ def identity_of_base(model: nn.Module, originals: Mapping[str, Tensor]) -> dict[
         originals: what parameters that are edited held before, by name.
 
     Returns:
-        plain JSON data; ``sha256`` covers all tensors.
+        plain JSON data; ``sha256`` covers all tensors. What is not saved with a model, but decides
+        what it computes, is there as it is, since the library's versions differ in how much of it
+        they have: settings, and buffers as shape, mean and root of the mean square.
     """
     config: Any = getattr(model, "config", None)
     tensors = {
@@ -33,22 +47,38 @@ def identity_of_base(model: nn.Module, originals: Mapping[str, Tensor]) -> dict[
         for name, tensor in model.state_dict().items()
         if isinstance(tensor, Tensor)
     }
+    away = [name for name, described in tensors.items() if described.endswith(" away")]
+    if away:
+        logger.warning(
+            "%d of %d tensors of the base model are offloaded, %s first: whether they are the same "
+            "elsewhere cannot be told",
+            len(away),
+            len(tensors),
+            away[0],
+        )
     whole = hashlib.sha256(json.dumps(tensors, sort_keys=True).encode())
     return {
         "class": type(model).__name__ if config is None else _class_name(config, model),
         "name": _public_name(str(getattr(config, "_name_or_path", "") or "")),
         "sha256": whole.hexdigest(),
         "tensors": tensors,
+        "config": settings_of(config),
+        "buffers": {
+            name: summary_of(buffer)
+            for name, buffer in model.named_buffers()
+            if name not in tensors and buffer.device.type != "meta"
+        },
     }
 
 
 def identity_of_editor(editor: DAFNetEditor) -> dict[str, Any]:
-    """The base model and network of an editor, and which modules it edits."""
+    """The base model, network and tokenizer of an editor, and which modules it edits."""
     originals = dict(zip(editor.weights.names, editor.weights.originals, strict=True))
     return {
         "base": identity_of_base(editor.model, originals),
         "network": {"sha256": digest_of_network(editor.dafnet, editor.consolidation)},
         "edit_modules": [edit_module.name for edit_module in editor.modules],
+        "tokenizer": {"sha256": digest_of_tokenizer(editor.tokenizer)},
     }
 
 
@@ -78,7 +108,13 @@ def check_base(found: Mapping[str, Any], expected: Mapping[str, Any], where: str
         CheckpointError: says what differs.
     """
     if found["sha256"] == expected["sha256"]:
-        return
+        what = other_settings(found, expected)
+        if what is None:
+            return
+        raise CheckpointError(
+            f"{where}: made for a base model with other settings ({_label(expected)}) than this "
+            f"one: {what}"
+        )
     ours, theirs = found["tensors"], expected["tensors"]
     other_names = sorted(ours.keys() ^ theirs.keys())
     differ = sorted(name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name])
@@ -114,6 +150,32 @@ def check_network(found: Mapping[str, Any], expected: Mapping[str, Any], where: 
         )
 
 
+def warn_of_others(found: Mapping[str, Any], expected: Mapping[str, Any], where: str) -> None:
+    """Warn where edits that are made again may come out otherwise than they did.
+
+    Args:
+        found: :func:`identity_of_editor`, with the versions at hand.
+        expected: the same of whoever made the edits.
+    """
+    ours, theirs = found.get("tokenizer"), expected.get("tokenizer")
+    if ours and theirs and ours != theirs:
+        logger.warning(
+            "%s: made with another tokenizer, or chat template; edits that are made again may come "
+            "out otherwise",
+            where,
+        )
+    now, then = found.get("versions", {}), expected.get("versions", {})
+    for name in sorted(now.keys() & then.keys()):
+        if now[name] != then[name]:
+            logger.warning(
+                "%s: made with %s %s, made again with %s: results may differ in rounding",
+                where,
+                name,
+                then[name],
+                now[name],
+            )
+
+
 def _describe(tensor: Tensor) -> str:
     """``dtype shape digest`` of a tensor."""
     shape = "x".join(map(str, tensor.shape)) or "scalar"
@@ -125,6 +187,19 @@ def _digest(tensor: Tensor) -> str:
         return "away"  # offloaded: there are no bytes to look at
     data = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
     return hashlib.sha256(data.data).hexdigest()[:16]
+
+
+def sample_digest(values: Sequence[Tensor]) -> str:
+    """Digest of some of the numbers of tensors, spread over each: cheap enough for every edit.
+
+    An edit that comes out otherwise does so in nearly all numbers of a weight.
+    """
+    whole = hashlib.sha256()
+    for value in values:
+        numbers = value.detach().flatten()
+        some = numbers[:: max(1, numbers.numel() // _SAMPLE)].cpu().contiguous()
+        whole.update(some.view(torch.uint8).numpy().data)
+    return whole.hexdigest()[:32]
 
 
 def _class_name(config: Any, model: nn.Module) -> str:

@@ -3,7 +3,8 @@
 The file begins with a line on the base model and network, and every change of the sequence is one
 more line: how many calls of the sequence stay, and which come after them. A line is in the file as
 a whole, or, if the process died while writing it, it is cut off when the journal is opened again;
-lines before it are never touched.
+lines before it are never touched. A line that is whole but has another checksum, the last one too,
+is damage, of a disk or of a machine without power, and is told, not dropped: it may be an edit.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Journal:
 
     Attributes:
         header: what was written about base model and network; None of a new journal.
-        calls: the sequence of edits that it leads to.
+        weights: digest of the edited weights that it led to when it was opened, None where that
+            is not known.
 
     Raises:
         ConfigError: another process has it open.
@@ -47,16 +49,27 @@ class Journal:
         self.folder = Path(folder)
         self.path = self.folder / FILE
         self._open = ExitStack()
+        folders = (self.folder, *self.folder.absolute().parents)
+        made = [folder for folder in folders if not folder.exists()]
         who = "edits are journalled here by another process, or by another object of this one"
         self._open.enter_context(exclusive(self.folder / ".lock", 0, who))
         try:
+            for folder in made:
+                _sync_folder(folder.absolute().parent)
             for left_over in self.folder.glob(f".{FILE}.*"):
                 left_over.unlink(missing_ok=True)
-            self.header, self.calls, self._size = read_journal(self.path)
+            self.header, calls, size = read_journal(self.path)
+            self._written = calls, size
+            self.weights = last_weights(self.path, size)
             self._file = self._opened() if self.header is not None else None
         except BaseException:
             self._open.close()
             raise
+
+    @property
+    def calls(self) -> Calls:
+        """The sequence of edits that it leads to."""
+        return self._written[0]
 
     def begin(self, identity: Mapping[str, Any]) -> None:
         """Write the first line of a new journal."""
@@ -66,30 +79,38 @@ class Journal:
         with atomic_path(self.path) as temporary:
             temporary.write_bytes(line)
         _sync_folder(self.folder)
-        self._size = len(line)
+        self._written = (), len(line)
         self._file = self._opened()
 
-    def write(self, calls: Calls) -> None:
+    def write(self, calls: Calls, weights: str | None = None) -> None:
         """Let the journal lead to other calls; when this returns, they are on disk.
+
+        Whatever interrupts it, Ctrl-C too, takes the line back.
+
+        Args:
+            weights: digest of what the edited weights then are; None where that is not known.
 
         Raises:
             OSError: they could not be written; the journal is as it was.
         """
-        keep = common(self.calls, calls)
-        if keep == len(calls) == len(self.calls):
+        before, size = self._written
+        keep = common(before, calls)
+        if keep == len(calls) == len(before):
             return
         assert self._file is not None  # a journal is begun before it is written to
-        line = _line({"keep": keep, **calls_to_json(calls[keep:])})
+        line = _line({"keep": keep, "weights": weights, **calls_to_json(calls[keep:])})
+        self._cut(self._file)  # an interrupted line, if taking it back was interrupted as well
         try:
             written = 0
             while written < len(line):
                 written += os.write(self._file.fileno(), line[written:])
             os.fsync(self._file.fileno())
-        except OSError:
-            self._file.truncate(self._size)
+            # Both at once: calls and size that do not belong together would spoil the next line.
+            self._written = calls, size + len(line)
+        except BaseException:
+            self._written = before, size
+            self._cut(self._file)
             raise
-        self._size += len(line)
-        self.calls = calls
 
     def close(self) -> None:
         """Let go of the folder; the journal can be opened again."""
@@ -97,9 +118,13 @@ class Journal:
 
     def _opened(self) -> FileIO:
         file = self._open.enter_context(FileIO(self.path, "ab"))
-        if os.fstat(file.fileno()).st_size != self._size:
-            file.truncate(self._size)  # the rest of a line that was never finished
+        self._cut(file)
         return file
+
+    def _cut(self, file: FileIO) -> None:
+        """Remove what is left of a line that was never finished."""
+        if os.fstat(file.fileno()).st_size != self._written[1]:
+            file.truncate(self._written[1])
 
 
 def read_journal(path: Path) -> tuple[dict[str, Any] | None, Calls, int]:
@@ -139,6 +164,15 @@ def read_journal(path: Path) -> tuple[dict[str, Any] | None, Calls, int]:
     return header, calls, size
 
 
+def last_weights(path: Path, size: int) -> str | None:
+    """The digest of the edited weights in the last whole line of a journal that was read."""
+    if not size:
+        return None
+    lines = path.read_bytes()[:size].splitlines()
+    value = _read(path, len(lines), lines[-1]).get("weights")
+    return str(value) if value is not None else None
+
+
 def _line(value: Mapping[str, Any]) -> bytes:
     text = json.dumps(value, ensure_ascii=True).encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
@@ -147,7 +181,10 @@ def _line(value: Mapping[str, Any]) -> bytes:
 def _read(path: Path, number: int, line: bytes) -> dict[str, Any]:
     checksum, _, text = line.partition(b" ")
     if checksum != b"%08x" % zlib.crc32(text):
-        raise CheckpointError(f"{path}: line {number} is damaged: its checksum is another one")
+        raise CheckpointError(
+            f"{path}: line {number} is damaged: its checksum is another one; from a copy, or "
+            f"without the lines from {number} on, the journal can be opened again"
+        )
     value = json.loads(text)
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: line {number}: allowed: a JSON object")

@@ -29,6 +29,17 @@ def memory_tensors(state: SequenceState) -> dict[str, Tensor]:
     return tensors
 
 
+def memory_size(state: SequenceState) -> int:
+    """Bytes that a sequence state takes, in memory or as a file."""
+    layers = [layer for network in state.networks for layer in network]
+    return sum(
+        value.numel() * value.element_size()
+        for part in (*state.updates, *layers)
+        for value in vars(part).values()
+        if isinstance(value, Tensor)
+    )
+
+
 def memory_of(tensors: Mapping[str, Tensor], editor: DAFNetEditor) -> SequenceState:
     """The inverse of :func:`memory_tensors`, each tensor beside what it belongs to.
 

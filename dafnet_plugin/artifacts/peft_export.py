@@ -8,21 +8,17 @@ singular values and vectors of an update are the best approximation of rank r th
 from __future__ import annotations
 
 import importlib.metadata
-import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import Tensor, nn
+from torch import Tensor
 
 from dafnet_plugin.artifacts.saved_edits import SavedEdits
-from dafnet_plugin.editing.modules import find_edit_modules, swapped_weights
-from dafnet_plugin.editing.weights import updated
 from dafnet_plugin.errors import ConfigError, DataError
 from dafnet_plugin.files import atomic_path, read_json, write_json
 
@@ -124,7 +120,8 @@ def write_adapter(
     """Write a folder that ``PeftModel.from_pretrained`` reads.
 
     Args:
-        base_model: hub name or directory that the adapter's config names as its base.
+        base_model: hub name or directory that the adapter's config names as its base; None for
+            none, which PEFT takes for whatever the adapter is loaded onto.
 
     Raises:
         ConfigError: biases were edited, and PEFT is too old to have them in an adapter.
@@ -173,48 +170,3 @@ def _lora_config(adapters: Sequence[ModuleAdapter], base_model: str | None) -> A
         fan_in_fan_out=not all(adapter.transposed for adapter in adapters),
         **settings,
     )
-
-
-@contextmanager
-def applied(
-    model: nn.Module, changes: Mapping[str, Tensor], names: Sequence[str]
-) -> Iterator[None]:
-    """Let the modules of a base model have an update for a while.
-
-    Args:
-        changes: by parameter name in the base model, as stored.
-        names: of all modules in question.
-    """
-    weights, values = [], []
-    for edit_module in find_edit_modules(model, names):
-        for kind, parameter in (("weight", edit_module.weight), ("bias", edit_module.bias)):
-            change = changes.get(f"{edit_module.name}.{kind}")
-            if change is not None and parameter is not None:
-                weights.append(parameter)
-                values += updated([parameter.detach()], [change.to(parameter.device)])
-    with swapped_weights(weights, values):
-        yield
-
-
-@torch.no_grad()
-def largest_logit_error(
-    model: nn.Module, tokenizer: Any, saved: SavedEdits, adapters: Sequence[ModuleAdapter]
-) -> float:
-    """Largest absolute difference of any logit between edited model and merged adapter.
-
-    Asked are the prompts of the edits, 64 at most; the model is the base model.
-    """
-    names = [module["name"] for module in saved.modules]
-    merged = {f"{adapter.name}.weight": adapter.change() for adapter in adapters}
-    merged |= {f"{a.name}.bias": a.bias for a in adapters if a.bias is not None}
-    requests = [edit.request for call in saved.calls for edit in call.edits]
-    largest = 0.0
-    device = next(model.parameters()).device
-    for request in requests[:: math.ceil(len(requests) / 64)]:
-        ids = torch.tensor([tokenizer(request.prompt)["input_ids"]], device=device)
-        logits = []
-        for changes in (saved.changes, merged):
-            with applied(model, changes, names):
-                logits.append(model(input_ids=ids).logits.float())
-        largest = max(largest, float((logits[0] - logits[1]).abs().max()))
-    return largest

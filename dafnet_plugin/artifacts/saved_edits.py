@@ -1,15 +1,16 @@
 """Edits as a folder: the update alone, exact, with all that is known of how it came about.
 
-``edits.safetensors`` has the change of each edited parameter, as stored there, mostly in float32:
-``weight = (weight.to(change.dtype) + change).to(weight.dtype)`` gives the edited model bit for bit.
-``edits.json`` has the record, ``memory.safetensors``, if asked for, what continues the sequence.
+``edits-<digest>.safetensors`` has the change of each edited parameter, as stored there, mostly in
+float32: ``weight = (weight.to(change.dtype) + change).to(weight.dtype)`` gives the edited model bit
+for bit. ``edits.json`` has the record and says which file that is;
+``memory-<digest>.safetensors``, if asked for, has what continues the sequence.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ from dafnet_plugin.editing.weights import EditedWeights, updated
 from dafnet_plugin.errors import CheckpointError, DataError
 from dafnet_plugin.files import atomic_path, read_json, sha256, write_json
 
-FORMAT = 1
-UPDATE, RECORD, MEMORY = "edits.safetensors", "edits.json", "memory.safetensors"
+FORMAT = 2
+RECORD, UPDATE, MEMORY = "edits.json", "edits", "memory"
 _DIGESTS = {UPDATE: "update_sha256", MEMORY: "memory_sha256"}
 
 
@@ -55,6 +56,11 @@ class SavedEdits:
     def modules(self) -> list[dict[str, Any]]:
         """``name`` and ``transposed`` (stored as [d_out, d_in]) of each edited module."""
         return list(self.about["modules"])
+
+    @property
+    def memory(self) -> Path | None:
+        """The file with the edit memory, None if there is none."""
+        return tensors_file(self.folder, MEMORY, self.about)
 
     @torch.no_grad()
     def apply(self, model: nn.Module) -> Callable[[], None]:
@@ -107,8 +113,8 @@ def save_edits(
 ) -> SavedEdits:
     """Write the edits that an editor's model carries.
 
-    Each file is replaced as a whole; a folder whose files do not belong together is refused when
-    it is read.
+    Into a folder with other edits, too: these are what is read until the last file, the record, is
+    replaced, whatever kills the process.
 
     Args:
         memory: write the edit memory, too: the sequence can be continued without making its edits
@@ -120,18 +126,30 @@ def save_edits(
     saved = edits_of_editor(editor, folder)
     state = editor.snapshot().state
     about = {**saved.about, "edits": calls_to_json(saved.calls)}
-    with ExitStack() as stack:
-        files = {UPDATE: saved.changes}
-        if memory and state is not None:
-            files[MEMORY] = memory_tensors(state)
-        for name, tensors in files.items():
-            path = stack.enter_context(atomic_path(saved.folder / name))
-            path.write_bytes(save(tensors))
-            about[_DIGESTS[name]] = sha256(path)
-        write_json(stack.enter_context(atomic_path(saved.folder / RECORD)), about)
-    if not memory:
-        (saved.folder / MEMORY).unlink(missing_ok=True)
+    files = {UPDATE: saved.changes}
+    if memory and state is not None:
+        files[MEMORY] = memory_tensors(state)
+    written = set()
+    for kind, tensors in files.items():
+        data = save(tensors)
+        about[_DIGESTS[kind]] = hashlib.sha256(data).hexdigest()
+        path = tensors_file(saved.folder, kind, about)
+        assert path is not None  # its digest is there
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(data)
+        written.add(path.name)
+    write_json(saved.folder / RECORD, about)
+    for kind in _DIGESTS:
+        for path in saved.folder.glob(f"{kind}-*.safetensors"):
+            if path.name not in written:
+                path.unlink(missing_ok=True)
     return replace(saved, about=about)
+
+
+def tensors_file(folder: Path, kind: str, about: Mapping[str, Any]) -> Path | None:
+    """The file of one kind that a record belongs with, None if it has none."""
+    digest = about.get(_DIGESTS[kind])
+    return folder / f"{kind}-{str(digest)[:16]}.safetensors" if digest is not None else None
 
 
 def named_changes(editor: DAFNetEditor) -> dict[str, Tensor]:
@@ -157,22 +175,23 @@ def read_edits(folder: str | os.PathLike[str]) -> SavedEdits:
         CheckpointError: a file is missing, damaged or of another format; names it.
     """
     folder = Path(folder)
-    for name in (RECORD, UPDATE):
-        if not (folder / name).is_file():
-            raise CheckpointError(f"{folder}: no saved edits here ({name} is missing)")
+    if not (folder / RECORD).is_file():
+        raise CheckpointError(f"{folder}: no saved edits here ({RECORD} is missing)")
     try:
         about: Mapping[str, Any] = read_json(folder / RECORD)
         if about["format"] != FORMAT:
             raise CheckpointError(
                 f"{folder / RECORD}: format {about['format']!r}; this version reads {FORMAT}"
             )
-        for name, key in _DIGESTS.items():
-            if key in about and about[key] != sha256(folder / name):
+        update = folder / f"{UPDATE}-{about[_DIGESTS[UPDATE]][:16]}.safetensors"
+        for kind, key in _DIGESTS.items():
+            path = tensors_file(folder, kind, about)
+            if path is not None and about[key] != sha256(path):
                 raise CheckpointError(
-                    f"{folder}: {name} is damaged, or not what {RECORD} was written with"
+                    f"{folder}: {path.name} is damaged, or not what {RECORD} was written with"
                 )
         calls = calls_from_json(about["edits"])
-        changes = load_file(folder / UPDATE)
+        changes = load_file(update)
     except KeyError as error:
         raise CheckpointError(f"{folder / RECORD}: damaged: {error} is missing") from error
     except (TypeError, DataError, OSError, SafetensorError) as error:

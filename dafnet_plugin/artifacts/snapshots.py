@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from dafnet_plugin.artifacts.memory import memory_of, memory_tensors
+from dafnet_plugin.artifacts.memory import memory_of, memory_size, memory_tensors
 from dafnet_plugin.artifacts.record_json import Beginnings
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.record import Calls, Snapshot, begins, edits_of
@@ -43,23 +43,39 @@ def thinned(places: Sequence[int], most: int, now: int) -> list[int]:
     return left
 
 
+def enough(edits: int) -> int:
+    """How many snapshots keep what an undo makes again near what it has to, as edits grow.
+
+    Thinned out, they lie at distances that double towards the past: the logarithm of the edits.
+    """
+    return edits.bit_length()
+
+
 class SnapshotsInMemory:
     """The latest few snapshots, thinned towards the past.
 
     Args:
-        most: how many are kept; each takes as much memory as the edit memory of the model.
+        most: how many are kept; None for :func:`enough`.
+        room: bytes that they may take, of which two are kept even so, where ``most`` is None.
+            Each takes as much as the edit memory of the model.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int | None, room: int = 0) -> None:
+        self._most, self._room = most, room
         self._kept: list[Snapshot] = []
 
     def put(self, snapshot: Snapshot) -> None:
         """Keep a snapshot; those that do not lead to it are of no use any more."""
         earlier = [one for one in self._kept if _leads(one.calls, snapshot.calls)]
         kept = {len(one.edits): one for one in [*earlier, snapshot]}
-        places = thinned(sorted(kept), self._most, len(snapshot.edits))
+        most = self._most if self._most is not None else self._affordable(snapshot)
+        places = thinned(sorted(kept), most, len(snapshot.edits))
         self._kept = [kept[place] for place in places]
+
+    def _affordable(self, snapshot: Snapshot) -> int:
+        size = 0 if snapshot.state is None else memory_size(snapshot.state)
+        fitting = self._room // max(1, size)
+        return min(enough(len(snapshot.edits)), max(2, fitting))
 
     def best(self, calls: Calls) -> Snapshot | None:
         """The latest snapshot that a sequence begins with."""
@@ -93,8 +109,17 @@ class SnapshotFolder:
             return
         digest = self._beginnings.of(snapshot.calls)[-1]
         path = self._folder / f"{now}-{digest[:32]}.safetensors"
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(save(memory_tensors(snapshot.state)))
+        try:
+            with atomic_path(path) as temporary:
+                temporary.write_bytes(save(memory_tensors(snapshot.state)))
+        except OSError as error:
+            # The edit itself is a line of the journal; a snapshot only saves time.
+            logger.warning(
+                "%s: not written (%s); when the journal is opened again, more edits are made again",
+                path,
+                error,
+            )
+            return
         files[now] = path
         keep = {files[place] for place in thinned(sorted(files), self._most, now)}
         for file in self._folder.glob("*.safetensors"):

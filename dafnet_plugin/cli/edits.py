@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 HELP = "List the edits of a journal or of saved edits; undo some of a journal's."
@@ -38,15 +39,14 @@ def run(options: argparse.Namespace) -> int:
 
     folder = Path(options.folder)
     if (folder / FILE).is_file():
-        calls = read_journal(folder / FILE)[1]
-        for name in options.undo:
-            calls = without(calls, name)
         if options.undo:
-            journal = Journal(folder)
-            try:
+            with closing(Journal(folder)) as journal:  # held from reading to writing
+                calls = journal.calls
+                for name in options.undo:
+                    calls = without(calls, name)
                 journal.write(calls)
-            finally:
-                journal.close()
+        else:
+            calls = read_journal(folder / FILE)[1]
     elif (folder / RECORD).is_file():
         calls = read_edits(folder).calls
         if options.undo:

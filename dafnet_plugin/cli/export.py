@@ -24,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HPARAMS",
         help="load the base model of this file and measure how far logits are from the edits'",
     )
+    parser.add_argument(
+        "--base-model",
+        metavar="NAME",
+        help="what the adapter names as its base, a hub name or a directory; without it, the hub "
+        "name that the edits know, if any",
+    )
+    parser.add_argument("--license", metavar="NAME", help="for the model card, as hubs name it")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,14 +51,19 @@ def run(options: argparse.Namespace) -> int:
         model, tokenizer = load_base_model(hparams, resolve_device(hparams.device))
         model.eval()
         check_base(identity_of_base(model, {}), saved.about["base"], options.edits)
-    report = export_peft(saved, options.out, options.rank, model, tokenizer)
+    about = {"base_model": options.base_model, "license": options.license}
+    report = export_peft(saved, options.out, options.rank, model, tokenizer, **about)
     table = Table("module", "rank", "relative error", "largest error of a weight")
     for adapter in report.adapters:
         errors = f"{adapter.relative_error:.1e}", f"{adapter.largest_error:.1e}"
         table.add_row(adapter.name, str(adapter.rank), *errors)
     Console().print(table)
-    if report.logit_error is not None:
-        print(f"largest error of a logit after the edits' prompts: {report.logit_error:.1e}")
+    logits = report.logit_errors
+    if logits is not None:
+        print(
+            f"largest error of a logit after the edits' prompts: {logits.merged:.1e} merged, "
+            f"{logits.unmerged:.1e} with the adapter beside the weights"
+        )
     kind = "exact up to rounding" if report.exact else "the nearest of its rank, not exact"
     print(f"{options.out}: written, {kind}")
     return 0

@@ -295,6 +295,6 @@ class DAFNetEditor:
         values = self.weights.values(snapshot.state)
         self.weights.check_finite(values)
         if self.keeper is not None:  # first: what is on disk must never lag behind the model
-            self.keeper.keep(self._now, snapshot)
+            self.keeper.keep(self._now, snapshot, values)
         self.weights.give(values)
         self._now = snapshot

@@ -144,7 +144,9 @@ def loosen(state: FusionState, weight: Tensor, prior: Tensor, room: float) -> Fu
     assert state.covariance is not None  # a least-squares state always has one
     information = (1 - 1 / room) * _inverse(prior) + _inverse(state.covariance) / room
     loosened = _inverse(information).to(state.covariance)
-    return FusionState(weight, state.bias, state.covariance, loosened)
+    # LAPACK's order of memory is by columns. Products round by the order, and one that is loaded
+    # from a file is by rows.
+    return FusionState(weight.contiguous(), state.bias, state.covariance, loosened.contiguous())
 
 
 def _inverse(matrix: Tensor) -> Tensor:

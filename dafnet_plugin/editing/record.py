@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from torch import Tensor
+
 from dafnet_plugin.cases import EditRequest
 from dafnet_plugin.editing.consolidation import ConsolidationConfig
 from dafnet_plugin.editing.dafnet import SequenceState
@@ -77,8 +79,8 @@ class Keeper(Protocol):
     It may refuse by raising: the model and its edits then stay as they were.
     """
 
-    def keep(self, before: Snapshot, after: Snapshot) -> None:
-        """The edits are going to be other ones."""
+    def keep(self, before: Snapshot, after: Snapshot, values: Sequence[Tensor]) -> None:
+        """The edits are going to be other ones, and these what the edited parameters hold."""
 
     def known(self, calls: Calls) -> Snapshot | None:
         """The latest snapshot it has that a sequence begins with."""

@@ -1,7 +1,8 @@
 """Kills processes that edit with a journal, at random moments, and looks at what is left.
 
 Usage: ``python -m tests.artifacts.kill_worker FOLDER KILLS SEED REPORT.json``. Everything is
-imported once; each process that is killed is forked from this one.
+imported once; each process that is killed is forked from this one. A journal is begun anew every
+twenty kills; in every second one of them the sequence is consolidated.
 """
 
 from __future__ import annotations
@@ -24,28 +25,45 @@ import torch
 
 from dafnet_plugin.artifacts import journal as journal_module
 from dafnet_plugin.artifacts.edits import DAFNetEdits
+from dafnet_plugin.artifacts.journal import FILE
 from dafnet_plugin.artifacts.record_json import calls_from_json, calls_to_json
 from dafnet_plugin.cases import EditRequest
+from dafnet_plugin.editing.consolidation import Consolidation, ConsolidationConfig
 from dafnet_plugin.editing.editor import DAFNetEditor
+from dafnet_plugin.editing.fusion import FusionState
 from dafnet_plugin.editing.modules import find_edit_modules
 from dafnet_plugin.editing.record import Call, Calls, edits_of, named, with_other, without
+from dafnet_plugin.tokens import encode
 from tests import helpers
 
 MODULES = helpers.MODULES["gpt2"][1:2]
 LONGEST = 6
+EACH = 20
+"""Kills of one journal."""
+CONSOLIDATION = ConsolidationConfig(start=2, growth=3, steps=1, texts=2, rate=0.3, autocast=False)
 Pipe = multiprocessing.connection.Connection
 
 
-def make_editor() -> DAFNetEditor:
+def make_editor(consolidated: bool) -> DAFNetEditor:
     base = helpers.model("gpt2")
     shapes = [module.shape for module in find_edit_modules(base, MODULES)]
     dafnet = helpers.random_dafnet(shapes, kind="least_squares", normaliser="layer_norm")
-    return DAFNetEditor(base, helpers.tokenizer(), dafnet, MODULES)
+    editor = DAFNetEditor(base, helpers.tokenizer(), dafnet, MODULES)
+    if consolidated:
+        texts = [(f"{person} was born in", "Rome") for person in helpers.PEOPLE[:4]]
+        encoded = tuple(encode(helpers.tokenizer(), texts))
+        editor.consolidation = Consolidation(CONSOLIDATION, encoded)
+    return editor
 
 
 def digest(editor: DAFNetEditor) -> str:
     state = helpers.bits(editor.model.state_dict())
     return hashlib.sha256(repr(sorted(state.items())).encode()).hexdigest()
+
+
+def updates_of(editor: DAFNetEditor) -> tuple[FusionState, ...]:
+    state = editor.snapshot().state
+    return state.updates if state is not None else ()
 
 
 def random_request(rng: random.Random) -> EditRequest:
@@ -67,9 +85,12 @@ def planned(edits: DAFNetEdits, rng: random.Random) -> tuple[Calls, Any]:
     return without(calls, name), lambda: edits.undo(name)
 
 
-def die_inside(rng: random.Random) -> None:
-    """Let one of the next system calls that write be the last, some way into it."""
-    left = rng.randrange(1, 10)
+def die_inside(rng: random.Random, beginning: bool) -> None:
+    """Let one of the next system calls that write be the last, some way into it.
+
+    Of a journal that is only beginning, one of the few that it begins with.
+    """
+    left = rng.randrange(1, 5 if beginning else 10)
 
     def last() -> bool:
         nonlocal left
@@ -105,11 +126,13 @@ def die_inside(rng: random.Random) -> None:
     os.replace = dies(os.replace)  # snapshots, and the journal's first line
 
 
-def live(editor: DAFNetEditor, folder: Path, seed: int, dies: bool, pipe: Pipe) -> None:
+def live(
+    editor: DAFNetEditor, folder: Path, seed: int, dies: bool, beginning: bool, pipe: Pipe
+) -> None:
     """Open the journal with an editor of its own and change the edits until killed."""
     rng = random.Random(seed)
     if dies:
-        die_inside(rng)
+        die_inside(rng, beginning)
     edits = DAFNetEdits(editor, folder, snapshot_every=2)
     pipe.send(("opened", calls_to_json(edits.editor.snapshot().calls), digest(edits.editor)))
     while True:
@@ -120,19 +143,25 @@ def live(editor: DAFNetEditor, folder: Path, seed: int, dies: bool, pipe: Pipe) 
 
 
 def messages_until_killed(
-    context: Any, editor: DAFNetEditor, folder: Path, rng: random.Random, dies: bool
+    context: Any,
+    editor: DAFNetEditor,
+    folder: Path,
+    rng: random.Random,
+    dies: bool,
+    beginning: bool,
 ) -> list[tuple[Any, ...]]:
     mine, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=live, args=(editor, folder, rng.randrange(10**9), dies, theirs))
+    arguments = editor, folder, rng.randrange(10**9), dies, beginning, theirs
+    child = context.Process(target=live, args=arguments)
     child.start()
     theirs.close()
     messages: list[tuple[Any, ...]] = []
     try:
         if not dies and rng.random() < 0.2:
-            mine.poll(rng.uniform(0.0, 0.04))  # killed while it opens the journal
+            mine.poll(rng.uniform(0.0, 0.03))  # killed while it opens the journal
         else:
             messages.append(mine.recv())
-            end = time.monotonic() + rng.uniform(0.0, 0.04)
+            end = time.monotonic() + rng.uniform(0.0, 0.03)
             while dies or mine.poll(max(0.0, end - time.monotonic())):
                 messages.append(mine.recv())
     except (EOFError, OSError):  # it died, perhaps within a message
@@ -152,12 +181,19 @@ def main() -> None:
     folder, kills, seed = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     torch.set_num_threads(1)
     rng, context = random.Random(seed), multiprocessing.get_context("fork")
-    reference, fresh = make_editor(), make_editor()
+    pairs = [(make_editor(kind), make_editor(kind)) for kind in (False, True)]
     gc.freeze()  # what is forked need not be copied
     counts: Counter[str] = Counter()
     allowed: list[Any] = [calls_to_json(())]
     for number in range(kills):
-        messages = messages_until_killed(context, fresh, folder, rng, dies=number % 2 == 1)
+        reference, fresh = pairs[number // EACH % 2]
+        if number % EACH == 0:
+            allowed = [calls_to_json(())]
+        journal = folder / str(number // EACH)
+        beginning = number % EACH == 0 or not (journal / FILE).exists()
+        dies = number % 2 == 1 or beginning
+        messages = messages_until_killed(context, fresh, journal, rng, dies, beginning)
+        counts["beginning"] += not (journal / FILE).exists()
         last = messages[-1][0] if messages else "opening"
         counts[last] += 1
         counts["changes"] += sum(message[0] == "done" for message in messages)
@@ -168,6 +204,8 @@ def main() -> None:
                 allowed = [message[1]]
                 reference.remake(calls_from_json(message[1]))
                 assert message[2] == digest(reference), f"kill {number}: other weights"
+                gone_over = [update.loosened is not None for update in updates_of(reference)]
+                counts["consolidated"] += any(gone_over)
             elif message[0] == "starting":
                 allowed = [allowed[0], message[1]]
             else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dafnet_plugin.artifacts.edits import DAFNetEdits
-from dafnet_plugin.artifacts.snapshots import thinned
 from dafnet_plugin.cases import EditRequest
 from dafnet_plugin.editing.consolidation import Consolidation, ConsolidationConfig
 from dafnet_plugin.editing.editor import DAFNetEditor
@@ -24,9 +25,15 @@ from tests.helpers import FAMILIES, PEOPLE, PLACES, bits
 
 FACTS = helpers.requests(12)
 OTHER = EditRequest("Zoe lives in", "Kyoto")
+# Of one to three tokens: products with so few rows round by how a matrix lies in memory.
+SHORT = [EditRequest("A", "Rome"), EditRequest("Bo", "Paris"), EditRequest("Eve in", "Oslo")]
 CONSOLIDATION = ConsolidationConfig(start=3, growth=1.5, steps=2, texts=6, rate=0.3, autocast=False)
 # How edits are fused; the last goes over the sequence again as it grows.
 MODES = ["running_mean", "sum", "least_squares", "consolidated"]
+
+
+Made = list[list[tuple[str, EditRequest]]]
+"""Calls, each a list of names and requests."""
 
 
 def make(mode: str, family: str = "gpt2", **network: Any) -> DAFNetEditor:
@@ -42,8 +49,8 @@ def held(one: DAFNetEditor) -> dict[str, bytes]:
     return bits(one.model.state_dict())
 
 
-def made_of(mode: str, calls: list[list[tuple[str, EditRequest]]], **network: Any) -> DAFNetEditor:
-    """A fresh model with these calls, each a list of names and requests."""
+def made_of(mode: str, calls: Made, **network: Any) -> DAFNetEditor:
+    """A fresh model with these calls."""
     fresh = make(mode, **network)
     for call in calls:
         fresh.edit([request for _, request in call], [name for name, _ in call])
@@ -101,15 +108,9 @@ STEPS = st.lists(
 )
 
 
-@pytest.mark.parametrize("mode", ["least_squares", "consolidated"])
-@settings(max_examples=8, deadline=None)
-@given(steps=STEPS, snapshots=st.integers(0, 3))
-def test_any_sequence_of_changes_ends_where_the_edits_left_say(
-    mode: str, steps: list[tuple[str, int]], snapshots: int
-) -> None:
-    one = make(mode)
-    edits = DAFNetEdits(one, snapshots=snapshots)
-    calls: list[list[tuple[str, EditRequest]]] = []
+def carry_out(edits: DAFNetEdits, steps: list[tuple[str, int]]) -> Made:
+    """Change edits step by step; returns the calls that are left."""
+    calls: Made = []
     went_back = None
     for number, (kind, which) in enumerate(steps):
         known = [name for call in calls for name, _ in call]
@@ -134,6 +135,18 @@ def test_any_sequence_of_changes_ends_where_the_edits_left_say(
             went_back = None
             continue
         went_back = undo, before
+    return calls
+
+
+@pytest.mark.parametrize("mode", ["least_squares", "consolidated"])
+@settings(max_examples=8, deadline=None)
+@given(steps=STEPS, snapshots=st.sampled_from([0, 1, 3, None]))
+def test_any_sequence_of_changes_ends_where_the_edits_left_say(
+    mode: str, steps: list[tuple[str, int]], snapshots: int | None
+) -> None:
+    one = make(mode)
+    edits = DAFNetEdits(one, snapshots=snapshots)
+    calls = carry_out(edits, steps)
     assert names(edits) == [name for call in calls for name, _ in call]
     assert held(one) == held(made_of(mode, calls))
 
@@ -197,6 +210,31 @@ def test_weights_changed_by_something_else_are_noticed() -> None:
             change()
 
 
+def test_closing_lets_go_even_of_a_model_that_something_else_changed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = make("sum")
+    edits = DAFNetEdits(one)
+    with torch.no_grad():
+        one.model.get_parameter(one.parameter_names[0]).add_(1)
+    edits.close()
+    assert one.keeper is None and "changed by something else" in caplog.text
+
+
+def test_edits_of_a_model_that_is_gone_say_so() -> None:
+    one = make("sum")
+    base = one.model
+    one.model = weakref.proxy(base)
+    edits = DAFNetEdits(one)
+    edits.edit(FACTS[:1])
+    del base, one.modules, one.weights
+    gc.collect()
+    for change in (edits.list, lambda: edits.edit(FACTS[:1]), lambda: edits.undo("1")):
+        with pytest.raises(ModelError, match="is gone, nothing refers to it any more; keep the ed"):
+            change()
+    edits.close()
+
+
 def test_settings_that_change_do_not_change_edits_made_before() -> None:
     """Each call is made again as it was made."""
     one = make("consolidated")
@@ -223,39 +261,6 @@ def test_edits_are_kept_once() -> None:
         DAFNetEdits(one)
     edits.close()
     DAFNetEdits(one)
-
-
-@pytest.mark.parametrize(("snapshots", "last", "last_but_one"), [(0, 5, 5), (1, 0, 5), (3, 0, 1)])
-def test_only_later_edits_are_made_again(snapshots: int, last: int, last_but_one: int) -> None:
-    one = make("least_squares")
-    edits = DAFNetEdits(one, snapshots=snapshots)
-    for fact in FACTS[:6]:
-        edits.edit([fact])
-    texts: list[int] = []
-    one.model.transformer.wte.register_forward_pre_hook(
-        lambda _, inputs: texts.append(inputs[0].shape[0])
-    )
-    edits.undo("6")
-    assert sum(texts) == last
-    edits.edit([FACTS[7]], ["new"])
-    texts.clear()
-    edits.undo("5")
-    assert sum(texts) == last_but_one
-
-
-@given(places=st.sets(st.integers(1, 200)), most=st.integers(0, 6))
-def test_snapshots_kept_are_the_nearest_and_few(places: set[int], most: int) -> None:
-    ascending = sorted(places)
-    kept = thinned(ascending, most, ascending[-1] if ascending else 0)
-    assert len(kept) == min(most, len(places)) and set(kept) <= places and kept == sorted(kept)
-    one_by_one: list[int] = []
-    for place in range(1, 65):
-        one_by_one = thinned([*one_by_one, place], 4, place)
-        assert len(one_by_one) == min(4, place)
-    # Whatever is undone, hardly more is made again than has to be.
-    for undone in range(1, 65):
-        start = max((place for place in one_by_one if place < undone), default=0)
-        assert undone - 1 - start <= 3 * (64 - undone) + 24
 
 
 def test_records_are_changed_as_lists() -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from dafnet_plugin.artifacts.card import SHOWN
 from dafnet_plugin.artifacts.edits import DAFNetEdits
-from dafnet_plugin.artifacts.saved_edits import MEMORY, RECORD, UPDATE, read_edits
+from dafnet_plugin.artifacts.saved_edits import RECORD, read_edits
+from dafnet_plugin.cases import EditRequest
 from dafnet_plugin.editing.editor import DAFNetEditor
+from dafnet_plugin.editing.record import edits_of
 from dafnet_plugin.errors import CheckpointError, ConfigError, DataError
 from tests import helpers
-from tests.artifacts.test_edits import FACTS, MODES, OTHER, held, make
+from tests.artifacts.test_edits import FACTS, MODES, OTHER, SHORT, STEPS, carry_out, held, make
 from tests.helpers import FAMILIES, bits
 
 
@@ -27,6 +32,12 @@ def edited(mode: str = "least_squares", family: str = "gpt2") -> DAFNetEdits:
         edits.edit([fact])
     edits.undo("2")
     return edits
+
+
+def only(folder: Path, kind: str) -> Path:
+    """The one file of a kind."""
+    (path,) = folder.glob(f"{kind}-*.safetensors")
+    return path
 
 
 def in_precision(family: str, dtype: torch.dtype) -> DAFNetEditor:
@@ -49,7 +60,7 @@ def test_the_update_alone_gives_the_same_weights(
     undo()
     assert bits(base.state_dict()) == before
     # As the text of the module says, without any code of this package:
-    changes = load_file(tmp_path / UPDATE)
+    changes = load_file(only(tmp_path, "edits"))
     assert len(changes) == len(edits.editor.parameter_names)
     for name, change in changes.items():
         weight = base.get_parameter(name)
@@ -64,18 +75,54 @@ def test_loaded_into_an_editor_the_sequence_goes_on(
 ) -> None:
     first = edited(mode)
     first.save(tmp_path, memory=memory)
-    assert (tmp_path / MEMORY).exists() is memory
+    assert len(list(tmp_path.glob("memory-*"))) == memory
     again = DAFNetEdits(make(mode))
     again.load(tmp_path)
     assert held(again.editor) == held(first.editor) and again.list() == first.list()
+    for request in SHORT:
+        for edits in (first, again):
+            edits.edit([request])
+        assert held(again.editor) == held(first.editor)
     for edits in (first, again):
         edits.edit([FACTS[7]])
         edits.undo("3")
         edits.replace("4", OTHER)
     assert held(again.editor) == held(first.editor)
     assert not caplog.records
-    with pytest.raises(ConfigError, match="the model carries 4 edits already"):
+    with pytest.raises(ConfigError, match="the model carries 7 edits already"):
         again.load(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["least_squares", "consolidated"])
+@settings(max_examples=6, deadline=None)
+@given(steps=STEPS, memory=st.booleans(), short=st.sampled_from(SHORT))
+def test_whatever_was_done_saved_and_loaded_it_goes_on_as_if_never_stopped(
+    tmp_path_factory: pytest.TempPathFactory,
+    mode: str,
+    steps: list[tuple[str, int]],
+    memory: bool,
+    short: EditRequest,
+) -> None:
+    folder = tmp_path_factory.mktemp("saved")
+    first = DAFNetEdits(make(mode))
+    calls = carry_out(first, steps)
+    if not calls:
+        with pytest.raises(DataError, match="the model carries no edits"):
+            first.save(folder)
+        return
+    first.save(folder, memory=memory)
+    again = DAFNetEdits(make(mode))
+    again.load(folder)
+    assert held(again.editor) == held(first.editor) and again.list() == first.list()
+    name = calls[0][0][0]
+    for change in (
+        lambda edits: edits.edit([short]),
+        lambda edits: edits.edit(FACTS[3:5]),
+        lambda edits: edits.undo(name),
+    ):
+        change(first)
+        change(again)
+        assert held(again.editor) == held(first.editor)
 
 
 def test_memory_that_was_saved_before_does_not_stay(tmp_path: Path) -> None:
@@ -83,10 +130,46 @@ def test_memory_that_was_saved_before_does_not_stay(tmp_path: Path) -> None:
     edits.save(tmp_path, memory=True)
     edits.undo("1")
     edits.save(tmp_path)
-    assert not (tmp_path / MEMORY).exists()
+    assert not list(tmp_path.glob("memory-*")) and only(tmp_path, "edits")
     again = DAFNetEdits(make("least_squares"))
     again.load(tmp_path)
     assert held(again.editor) == held(edits.editor)
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_saving_over_other_edits_leaves_these_or_those(
+    tmp_path: Path, memory: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before, or after, any of the replacements."""
+    replace = os.replace
+    for stop in range(2 * (2 + memory)):
+        edits, folder = edited("sum"), tmp_path / str(stop)
+        edits.save(folder, memory=True)
+        before, left = edits.list(), stop
+
+        def stopping(*arguments: Any) -> None:
+            nonlocal left
+            if left == 0:
+                raise KeyboardInterrupt
+            replace(*arguments)
+            if left == 1:
+                raise KeyboardInterrupt
+            left -= 2
+
+        edits.edit([FACTS[7]])
+        monkeypatch.setattr(os, "replace", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            edits.save(folder, memory=memory)
+        monkeypatch.undo()
+        saved = read_edits(folder)
+        last = stop == 2 * (2 + memory) - 1
+        assert edits_of(saved.calls) == tuple(edits.list() if last else before)
+        fresh = DAFNetEdits(make("sum"))
+        fresh.load(folder)
+        if last:
+            assert held(fresh.editor) == held(edits.editor)
+        edits.save(folder)
+        assert only(folder, "edits") and not list(folder.glob("memory-*"))
 
 
 def test_another_base_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
@@ -138,12 +221,13 @@ def test_damage_is_named(tmp_path: Path) -> None:
     edits.save(tmp_path, memory=True)
     whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
     about = json.loads(whole[tmp_path / RECORD])
+    memory = only(tmp_path, "memory")
     for name, change in (
-        (UPDATE, b"x"),
-        (MEMORY, b"x"),
+        (only(tmp_path, "edits").name, b"x"),
+        (memory.name, b"x"),
         (RECORD, b"[]"),
         (RECORD, b"{"),
-        (RECORD, json.dumps(about | {"format": 2}).encode()),
+        (RECORD, json.dumps(about | {"format": 1}).encode()),
         (RECORD, json.dumps({key: about[key] for key in about if key != "edits"}).encode()),
         (RECORD, json.dumps(about | {"edits": {"settings": [], "calls": [{}]}}).encode()),
     ):
@@ -151,7 +235,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=str(tmp_path)):
             read_edits(tmp_path)
         (tmp_path / name).write_bytes(whole[tmp_path / name])
-    (tmp_path / MEMORY).unlink()
+    memory.unlink()
     with pytest.raises(CheckpointError, match="damaged"):
         read_edits(tmp_path)
 

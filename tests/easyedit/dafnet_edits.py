@@ -205,7 +205,15 @@ def kept(bench: Bench) -> Report:
         unknown = ""
     except ModelError as error:
         unknown = str(error)
+    of_nobody = edits_of(bench.editor())
+    gc.collect()
+    try:
+        of_nobody.list()
+        gone = ""
+    except ModelError as error:
+        gone = str(error)
     return {
+        "gone": gone,
         "listed": listed,
         "undone": undone,
         "continued": continued,

@@ -73,6 +73,7 @@ def test_edits_are_kept_undone_saved_and_exported(case: Report) -> None:
     outcome = result(case, "kept")
     assert outcome.pop("listed") == [["1", "London"], ["2", "Michigan"], ["3", "Paris"]]
     assert "kept already" in outcome.pop("message")
+    assert "is gone, nothing refers to it any more" in outcome.pop("gone")
     assert "no DAFNet edits are known of it" in outcome.pop("unknown")
     assert all(value is True for value in outcome.values()), outcome
 

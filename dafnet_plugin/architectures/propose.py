@@ -14,6 +14,7 @@ from dafnet_plugin.architectures.plan import readable, readable_count
 from dafnet_plugin.architectures.skeleton import Skeleton
 from dafnet_plugin.architectures.structure import MLP, find_mlps
 from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
+from dafnet_plugin.training.settings import checkpoint_directory
 
 EDITED_LAYERS = 3
 """The paper's number."""
@@ -34,7 +35,7 @@ def propose(skeleton: Skeleton, model_name: str, name: str) -> Proposal:
 
     Args:
         model_name: what the files shall say.
-        name: of the model, for comments and the archive.
+        name: of the model, for comments; the archive is called as training calls it.
 
     Raises:
         ModelError: no MLP can be told apart in the model.
@@ -46,17 +47,14 @@ def propose(skeleton: Skeleton, model_name: str, name: str) -> Proposal:
     common: dict[str, Any] = {"model_name": model_name, "edit_modules": modules}
     findings = check(DAFNetHparams.from_dict(common), skeleton, name)
     reasons = _reasons(skeleton, mlps, chosen, findings)
-    proposal = Proposal(
-        _editing(model_name, name, reasons, modules),
-        _training(model_name, type(skeleton.model).__name__, name, reasons, modules),
-    )
+    training = _training(model_name, type(skeleton.model).__name__, name, reasons, modules)
+    trained = DAFNetTrainingHparams.from_dict(yaml.safe_load(training), name)
+    archive = f"./{checkpoint_directory(trained).as_posix()}"
+    editing = _editing(model_name, archive, name, reasons, modules)
     # What is written has to pass what `dafnet validate` asks.
-    for kind, text in (
-        (DAFNetHparams, proposal.editing),
-        (DAFNetTrainingHparams, proposal.training),
-    ):
-        check(kind.from_dict(yaml.safe_load(text), name), skeleton, name)
-    return proposal
+    for hparams in (trained, DAFNetHparams.from_dict(yaml.safe_load(editing), name)):
+        check(hparams, skeleton, name)
+    return Proposal(editing, training)
 
 
 def _reasons(
@@ -101,12 +99,12 @@ def _list(modules: Sequence[str]) -> str:
     return "\n".join(["edit_modules:", *(f"- {module}" for module in modules)])
 
 
-def _editing(model_name: str, name: str, reasons: str, modules: Sequence[str]) -> str:
+def _editing(model_name: str, archive: str, name: str, reasons: str, modules: Sequence[str]) -> str:
     return f"""\
 {_comment(f"Editing {name} with a DAFNet trained by `dafnet train` on the file of the same name.")}
 alg_name: DAFNET
 model_name: {_scalar(model_name)}
-archive: {_scalar(f"./results/models/DAFNET/{name}")}  # where training leaves it
+archive: {_scalar(archive)}  # where training leaves it
 device: 0                     # a number means that GPU where there is one, else the CPU
 dtype: null                   # float32; bfloat16 halves the model's memory and rounds updates
 

@@ -13,7 +13,6 @@ from dafnet_plugin.cli import main
 from dafnet_plugin.cli.validate import files_of
 from dafnet_plugin.errors import ConfigError
 from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
-from dafnet_plugin.training.settings import checkpoint_directory
 
 ROOT = Path(__file__).resolve().parents[1]
 GPT2 = "model_name: gpt2\nedit_modules: [transformer.h.11.mlp.c_proj]\n"
@@ -206,6 +205,21 @@ def test_init_hparams_replaces_nothing_unasked(
     assert mine.read_text() != "mine\n"
 
 
+def test_init_hparams_writes_what_the_shipped_files_have_in_common(there: Path) -> None:
+    unseen(there / "own-opt")
+    assert main(["init-hparams", "--model", "own-opt"]) == 0
+    for folder, kind, defaults in (
+        ("DAFNET", DAFNetHparams, "DAFNET.yaml"),
+        ("TRAINING/DAFNET", DAFNetTrainingHparams, "DAFNET-training.yaml"),
+    ):
+        written = kind.read(f"hparams/{folder}/own-opt.yaml").to_dict()
+        own = ("model_name", "edit_modules", "archive", "model_class", "tokenizer_name")
+        values = {name: written[name] for name in own if name in written}
+        common = write(there / "common.yaml", yaml.safe_dump(values))
+        common.write_text(f"defaults: {ROOT / 'hparams/defaults' / defaults}\n{common.read_text()}")
+        assert kind.read(common).to_dict() == written
+
+
 @pytest.mark.parametrize(
     ("inside", "given", "model_name", "label"),
     [
@@ -232,8 +246,8 @@ def test_editing_looks_where_training_writes_whatever_the_name(
     editing = DAFNetHparams.read("hparams/DAFNET/mine.yaml")
     training = DAFNetTrainingHparams.read("hparams/TRAINING/DAFNET/mine.yaml")
     assert editing.model_name == training.model_name == (model_name or str(there / "own-opt"))
-    assert Path(editing.archive or "") == checkpoint_directory(training)
-    assert Path(editing.archive or "").name == label
+    assert editing.archive == f"{training.results_dir}/models/DAFNET/{label}"
+    assert Path(training.model_name).name == label  # which training calls its checkpoint by
 
 
 def test_init_hparams_says_what_is_wrong(there: Path, capsys: pytest.CaptureFixture[str]) -> None:

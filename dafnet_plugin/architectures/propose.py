@@ -14,7 +14,7 @@ from dafnet_plugin.architectures.plan import readable, readable_count
 from dafnet_plugin.architectures.skeleton import Skeleton
 from dafnet_plugin.architectures.structure import MLP, find_mlps
 from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
-from dafnet_plugin.training.settings import checkpoint_directory
+from dafnet_plugin.training.settings import model_label
 
 EDITED_LAYERS = 3
 """The paper's number."""
@@ -49,7 +49,7 @@ def propose(skeleton: Skeleton, model_name: str, name: str) -> Proposal:
     reasons = _reasons(skeleton, mlps, chosen, findings)
     training = _training(model_name, type(skeleton.model).__name__, name, reasons, modules)
     trained = DAFNetTrainingHparams.from_dict(yaml.safe_load(training), name)
-    archive = f"./{checkpoint_directory(trained).as_posix()}"
+    archive = f"{trained.results_dir}/models/{trained.METHOD}/{model_label(trained)}"
     editing = _editing(model_name, archive, name, reasons, modules)
     # What is written has to pass what `dafnet validate` asks.
     for hparams in (trained, DAFNetHparams.from_dict(yaml.safe_load(editing), name)):
@@ -132,9 +132,12 @@ autocast: true                # computes in bfloat16 all the same
 {reasons}
 {_list(modules)}
 
-# Network, fusion and losses are this package's defaults, which did well on models of a few million
-# parameters; see the README for what differs from the paper.
+# Network and fusion are this package's defaults. With them and the numbers below, models of a few
+# million parameters did well; see the README for what differs from the paper.
+cloc: 2.0                     # locality counts twice, as in the paper
+loss_cases: 48                # of the sequence, those that the loss of one step asks about
 max_edits: 1000               # longest sequence that is trained on
+curriculum_share: 0.4         # of training, after which sequences are as long as that
 max_iters: 1000
 signal_batch_size: 8          # edits per forward pass; more is faster and takes more memory
 """

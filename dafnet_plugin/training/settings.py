@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from dafnet_plugin.errors import ConfigError
 from dafnet_plugin.hparams import DAFNetTrainingHparams
@@ -43,11 +42,6 @@ def model_label(config: DAFNetTrainingHparams) -> str:
     if isinstance(config.model_name, str):
         return os.path.basename(os.path.normpath(config.model_name))
     return config.model_name[0].config.model_type
-
-
-def checkpoint_directory(config: DAFNetTrainingHparams) -> Path:
-    """Where training leaves its checkpoint, which is the ``archive`` of editing."""
-    return Path(config.results_dir) / "models" / config.METHOD / model_label(config)
 
 
 def new_curriculum(config: DAFNetTrainingHparams) -> Curriculum:

@@ -29,12 +29,7 @@ from dafnet_plugin.training.build import new_dafnet
 from dafnet_plugin.training.interrupt import deferred_interrupt
 from dafnet_plugin.training.reporting import Reporter
 from dafnet_plugin.training.resume import TrainingState, load_state, save_state
-from dafnet_plugin.training.settings import (
-    check_supported,
-    checkpoint_directory,
-    model_label,
-    new_curriculum,
-)
+from dafnet_plugin.training.settings import check_supported, model_label, new_curriculum
 from dafnet_plugin.training.sources import cases_of, hold_out
 from dafnet_plugin.training.step import meta_step
 from dafnet_plugin.training.text import encode_texts, read_texts, true_statements
@@ -72,7 +67,7 @@ class DAFNetTrainer:
         self.device = resolve_device(config.device)
         if config.threads:
             torch.set_num_threads(config.threads)
-        self.directory = checkpoint_directory(config)
+        self.directory = Path(config.results_dir) / "models" / config.METHOD / model_label(config)
         sources = cases_of(train_set)
         if val_set is None and config.val_share:
             sources, val_set = hold_out(sources, config.val_share, config.seed)

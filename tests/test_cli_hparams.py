@@ -161,7 +161,7 @@ def test_plan_of_what_cannot_be_planned(there: Path, capsys: pytest.CaptureFixtu
 def unseen(folder: Path) -> Path:
     transformers.OPTConfig(
         hidden_size=32,
-        word_embed_proj_dim=32,
+        word_embed_proj_dim=16,  # narrower than the stream, as in OPT-350m
         ffn_dim=80,
         num_hidden_layers=5,
         num_attention_heads=4,

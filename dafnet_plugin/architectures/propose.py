@@ -12,7 +12,7 @@ import yaml
 from dafnet_plugin.architectures.check import Findings, check
 from dafnet_plugin.architectures.plan import readable, readable_count
 from dafnet_plugin.architectures.skeleton import Skeleton
-from dafnet_plugin.architectures.structure import MLP, find_mlps
+from dafnet_plugin.architectures.structure import MLP, count_layers, find_last_mlps
 from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
 from dafnet_plugin.training.settings import model_label
 
@@ -41,12 +41,12 @@ def propose(skeleton: Skeleton, model_name: str, name: str) -> Proposal:
         ModelError: no MLP can be told apart in the model.
         ConfigError: what was found cannot be edited (tied weights).
     """
-    mlps = find_mlps(skeleton.model)
-    chosen = mlps if len(mlps) <= ALL_LAYERS else mlps[-EDITED_LAYERS:]
+    layers = count_layers(skeleton.model)
+    chosen = find_last_mlps(skeleton.model, layers if layers <= ALL_LAYERS else EDITED_LAYERS)
     modules = [mlp.writer for mlp in chosen]
     common: dict[str, Any] = {"model_name": model_name, "edit_modules": modules}
     findings = check(DAFNetHparams.from_dict(common), skeleton, name)
-    reasons = _reasons(skeleton, mlps, chosen, findings)
+    reasons = _reasons(skeleton, layers, chosen, findings)
     training = _training(model_name, type(skeleton.model).__name__, name, reasons, modules)
     trained = DAFNetTrainingHparams.from_dict(yaml.safe_load(training), name)
     archive = f"{trained.results_dir}/models/{trained.METHOD}/{model_label(trained)}"
@@ -57,18 +57,18 @@ def propose(skeleton: Skeleton, model_name: str, name: str) -> Proposal:
     return Proposal(editing, training)
 
 
-def _reasons(
-    skeleton: Skeleton, mlps: Sequence[MLP], chosen: Sequence[MLP], findings: Findings
-) -> str:
+def _reasons(skeleton: Skeleton, count: int, chosen: Sequence[MLP], findings: Findings) -> str:
     last, plan = chosen[-1], findings.plan
     assert plan is not None  # of DAFNet there is one
     readers = ", ".join(reader.rpartition(".")[2] for reader in last.readers)
     d_in, d_out = last.shapes[last.writer]
     layers = (
-        f"all {len(mlps)} layers, since they are few"
-        if len(chosen) == len(mlps)
-        else f"the last {len(chosen)} of {len(mlps)} layers, as many as in the paper"
+        f"all {count} layers, since they are few"
+        if len(chosen) == count
+        else f"the last {len(chosen)} of {count} layers, as many as in the paper"
     )
+    if count - chosen[0].layer > len(chosen):
+        layers += " (those without such an MLP, mixtures of experts for example, passed over)"
     fused = f" ({readers} holds {last.parts} in one)" if last.parts > 1 else ""
     paragraphs = [
         f"Found by structure in {skeleton.origin} ({type(skeleton.model).__name__}): the MLP of a "

@@ -12,6 +12,7 @@ import yaml
 from dafnet_plugin.cli import main
 from dafnet_plugin.cli.validate import files_of
 from dafnet_plugin.errors import ConfigError
+from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
 
 ROOT = Path(__file__).resolve().parents[1]
 GPT2 = "model_name: gpt2\nedit_modules: [transformer.h.11.mlp.c_proj]\n"
@@ -160,7 +161,7 @@ def test_plan_of_what_cannot_be_planned(there: Path, capsys: pytest.CaptureFixtu
 def unseen(folder: Path) -> Path:
     transformers.OPTConfig(
         hidden_size=32,
-        word_embed_proj_dim=32,
+        word_embed_proj_dim=16,  # narrower than the stream, as in OPT-350m
         ffn_dim=80,
         num_hidden_layers=5,
         num_attention_heads=4,
@@ -204,6 +205,51 @@ def test_init_hparams_replaces_nothing_unasked(
     assert mine.read_text() != "mine\n"
 
 
+def test_init_hparams_writes_what_the_shipped_files_have_in_common(there: Path) -> None:
+    unseen(there / "own-opt")
+    assert main(["init-hparams", "--model", "own-opt"]) == 0
+    for folder, kind, defaults in (
+        ("DAFNET", DAFNetHparams, "DAFNET.yaml"),
+        ("TRAINING/DAFNET", DAFNetTrainingHparams, "DAFNET-training.yaml"),
+    ):
+        written = kind.read(f"hparams/{folder}/own-opt.yaml").to_dict()
+        own = ("model_name", "edit_modules", "archive", "model_class", "tokenizer_name")
+        values = {name: written[name] for name in own if name in written}
+        common = write(there / "common.yaml", yaml.safe_dump(values))
+        common.write_text(f"defaults: {ROOT / 'hparams/defaults' / defaults}\n{common.read_text()}")
+        assert kind.read(common).to_dict() == written
+
+
+@pytest.mark.parametrize(
+    ("inside", "given", "model_name", "label"),
+    [
+        (".", "own-opt", "own-opt", "own-opt"),
+        (".", "own-opt/config.json", "own-opt", "own-opt"),
+        ("own-opt", "config.json", None, "own-opt"),
+        ("own-opt", ".", None, "own-opt"),
+        ("own-opt/deep", "..", None, "own-opt"),
+        ("own-opt/deep", "../config.json", None, "own-opt"),
+    ],
+)
+def test_editing_looks_where_training_writes_whatever_the_name(
+    inside: str,
+    given: str,
+    model_name: str | None,
+    label: str,
+    there: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unseen(there / "own-opt")
+    (there / "own-opt/deep").mkdir()
+    monkeypatch.chdir(inside)
+    assert main(["init-hparams", "--model", given, "--name", "mine"]) == 0
+    editing = DAFNetHparams.read("hparams/DAFNET/mine.yaml")
+    training = DAFNetTrainingHparams.read("hparams/TRAINING/DAFNET/mine.yaml")
+    assert editing.model_name == training.model_name == (model_name or str(there / "own-opt"))
+    assert editing.archive == f"{training.results_dir}/models/DAFNET/{label}"
+    assert Path(training.model_name).name == label  # which training calls its checkpoint by
+
+
 def test_init_hparams_says_what_is_wrong(there: Path, capsys: pytest.CaptureFixture[str]) -> None:
     transformers.MixtralConfig(
         hidden_size=32, num_attention_heads=4, num_hidden_layers=2, intermediate_size=48
@@ -221,7 +267,7 @@ def test_init_hparams_says_what_is_wrong(there: Path, capsys: pytest.CaptureFixt
 
 
 def test_init_hparams_trains_and_edits_a_model_never_seen(
-    there: Path, capsys: pytest.CaptureFixture[str]
+    there: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dafnet_plugin.cases import write_cases
     from tests.helpers import cases, tokenizer
@@ -231,14 +277,17 @@ def test_init_hparams_trains_and_edits_a_model_never_seen(
     config.vocab_size = len(tok)
     transformers.OPTForCausalLM(config).save_pretrained(there / "own-opt")
     tok.save_pretrained(there / "own-opt")
-    assert main(["init-hparams", "--model", "own-opt"]) == 0
+    # As in the command's help; what training and editing write and read goes by --name nowhere.
+    monkeypatch.chdir("own-opt")
+    assert main(["init-hparams", "--model", "config.json", "--name", "mine"]) == 0
+    monkeypatch.chdir(there)
     write_cases(there / "cases.jsonl", cases(8))
     # Quick for a test; a user changes the same lines.
-    file = there / "hparams/TRAINING/DAFNET/own-opt.yaml"
+    file = there / "own-opt/hparams/TRAINING/DAFNET/mine.yaml"
     text = file.read_text().replace("max_iters: 1000", "max_iters: 2\nsilent: true")
     small = "network: {intra_dim: 8, inter_dim: 4, ffn_dim: 8}\nval_edits: [1]\n"
     file.write_text(text.replace("device: 0", "device: cpu") + small)
-    editing = there / "hparams/DAFNET/own-opt.yaml"
+    editing = there / "own-opt/hparams/DAFNET/mine.yaml"
     editing.write_text(editing.read_text().replace("device: 0", "device: cpu"))
     assert main(["train", str(file), "--train", "cases.jsonl"]) == 0
     edit = ["edit", str(editing), "--prompt", "Ada lives in", "--target", "Rome"]

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from dafnet_plugin.errors import ConfigError
 from dafnet_plugin.hparams import DAFNetHparams
-from dafnet_plugin.schema import with_defaults
-from tests.test_hparams import GOOD, write
+from dafnet_plugin.schema import DEFAULTS, read_values, with_defaults
+from tests.test_hparams import GOOD, ROOT, shipped, write
+
+COMMON = sorted((ROOT / "hparams" / "defaults").glob("DAFNET*.yaml"))
 
 
 def test_defaults_fill_in_what_a_file_does_not_say(tmp_path: Path) -> None:
@@ -95,3 +97,43 @@ def _check_merged(merged: Any, common: Any, own: Any) -> None:
             assert merged[key] == own[key]
         else:
             _check_merged(merged[key], common[key], own[key])
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def flat(values: dict[str, Any]) -> dict[str, Any]:
+    """Values by ``section.key``."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = value if isinstance(value, dict) else {}
+        result |= {f"{key}.{name}": number for name, number in inner.items()} or {key: value}
+    return result
+
+
+@pytest.mark.parametrize("path", [*shipped(), *COMMON], ids=relative)
+def test_no_shipped_file_repeats_what_its_defaults_say(path: Path) -> None:
+    own = yaml.safe_load(path.read_text())
+    if DEFAULTS in own:
+        common = flat(read_values(path.parent / own[DEFAULTS]))
+        values = flat(read_values(path))
+        assert [key for key in flat(own) if key in common and common[key] == values[key]] == []
+
+
+@pytest.mark.parametrize("path", [*shipped(), *COMMON], ids=relative)
+def test_numbers_that_are_not_the_papers_say_why(path: Path) -> None:
+    training = "TRAINING" in path.parts or path.stem.endswith("-training")
+    papers = f"DAFNET-paper{'-training' if training else ''}.yaml"
+    paper = flat(read_values(ROOT / "hparams" / "defaults" / papers))
+    values, section, above = flat(read_values(path)), "", ""
+    for line in path.read_text().splitlines():
+        key, _, rest = line.partition(":")
+        name = section + key.strip() if line.startswith(" ") else key
+        if not line.startswith((" ", "#", "-")):
+            section = f"{key}."
+        value = values.get(name)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and rest.strip() and value != paper.get(name):
+            assert "#" in rest or above.startswith("#"), line
+        above = line

@@ -12,8 +12,9 @@ import yaml
 from dafnet_plugin.architectures.check import Findings, check
 from dafnet_plugin.architectures.plan import readable, readable_count
 from dafnet_plugin.architectures.skeleton import Skeleton
-from dafnet_plugin.architectures.structure import MLP, find_mlps
+from dafnet_plugin.architectures.structure import MLP, count_layers, find_last_mlps
 from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
+from dafnet_plugin.training.settings import model_label
 
 EDITED_LAYERS = 3
 """The paper's number."""
@@ -34,43 +35,40 @@ def propose(skeleton: Skeleton, model_name: str, name: str) -> Proposal:
 
     Args:
         model_name: what the files shall say.
-        name: of the model, for comments and the archive.
+        name: of the model, for comments; the archive is called as training calls it.
 
     Raises:
         ModelError: no MLP can be told apart in the model.
         ConfigError: what was found cannot be edited (tied weights).
     """
-    mlps = find_mlps(skeleton.model)
-    chosen = mlps if len(mlps) <= ALL_LAYERS else mlps[-EDITED_LAYERS:]
+    layers = count_layers(skeleton.model)
+    chosen = find_last_mlps(skeleton.model, layers if layers <= ALL_LAYERS else EDITED_LAYERS)
     modules = [mlp.writer for mlp in chosen]
     common: dict[str, Any] = {"model_name": model_name, "edit_modules": modules}
     findings = check(DAFNetHparams.from_dict(common), skeleton, name)
-    reasons = _reasons(skeleton, mlps, chosen, findings)
-    proposal = Proposal(
-        _editing(model_name, name, reasons, modules),
-        _training(model_name, type(skeleton.model).__name__, name, reasons, modules),
-    )
+    reasons = _reasons(skeleton, layers, chosen, findings)
+    training = _training(model_name, type(skeleton.model).__name__, name, reasons, modules)
+    trained = DAFNetTrainingHparams.from_dict(yaml.safe_load(training), name)
+    archive = f"{trained.results_dir}/models/{trained.METHOD}/{model_label(trained)}"
+    editing = _editing(model_name, archive, name, reasons, modules)
     # What is written has to pass what `dafnet validate` asks.
-    for kind, text in (
-        (DAFNetHparams, proposal.editing),
-        (DAFNetTrainingHparams, proposal.training),
-    ):
-        check(kind.from_dict(yaml.safe_load(text), name), skeleton, name)
-    return proposal
+    for hparams in (trained, DAFNetHparams.from_dict(yaml.safe_load(editing), name)):
+        check(hparams, skeleton, name)
+    return Proposal(editing, training)
 
 
-def _reasons(
-    skeleton: Skeleton, mlps: Sequence[MLP], chosen: Sequence[MLP], findings: Findings
-) -> str:
+def _reasons(skeleton: Skeleton, count: int, chosen: Sequence[MLP], findings: Findings) -> str:
     last, plan = chosen[-1], findings.plan
     assert plan is not None  # of DAFNet there is one
     readers = ", ".join(reader.rpartition(".")[2] for reader in last.readers)
     d_in, d_out = last.shapes[last.writer]
     layers = (
-        f"all {len(mlps)} layers, since they are few"
-        if len(chosen) == len(mlps)
-        else f"the last {len(chosen)} of {len(mlps)} layers, as many as in the paper"
+        f"all {count} layers, since they are few"
+        if len(chosen) == count
+        else f"the last {len(chosen)} of {count} layers, as many as in the paper"
     )
+    if count - chosen[0].layer > len(chosen):
+        layers += " (those without such an MLP, mixtures of experts for example, passed over)"
     fused = f" ({readers} holds {last.parts} in one)" if last.parts > 1 else ""
     paragraphs = [
         f"Found by structure in {skeleton.origin} ({type(skeleton.model).__name__}): the MLP of a "
@@ -101,12 +99,12 @@ def _list(modules: Sequence[str]) -> str:
     return "\n".join(["edit_modules:", *(f"- {module}" for module in modules)])
 
 
-def _editing(model_name: str, name: str, reasons: str, modules: Sequence[str]) -> str:
+def _editing(model_name: str, archive: str, name: str, reasons: str, modules: Sequence[str]) -> str:
     return f"""\
 {_comment(f"Editing {name} with a DAFNet trained by `dafnet train` on the file of the same name.")}
 alg_name: DAFNET
 model_name: {_scalar(model_name)}
-archive: {_scalar(f"./results/models/DAFNET/{name}")}  # where training leaves it
+archive: {_scalar(archive)}  # where training leaves it
 device: 0                     # a number means that GPU where there is one, else the CPU
 dtype: null                   # float32; bfloat16 halves the model's memory and rounds updates
 
@@ -134,9 +132,12 @@ autocast: true                # computes in bfloat16 all the same
 {reasons}
 {_list(modules)}
 
-# Network, fusion and losses are this package's defaults, which did well on models of a few million
-# parameters; see the README for what differs from the paper.
+# Network and fusion are this package's defaults. With them and the numbers below, models of a few
+# million parameters did well; see the README for what differs from the paper.
+cloc: 2.0                     # locality counts twice, as in the paper
+loss_cases: 48                # of the sequence, those that the loss of one step asks about
 max_edits: 1000               # longest sequence that is trained on
+curriculum_share: 0.4         # of training, after which sequences are as long as that
 max_iters: 1000
 signal_batch_size: 8          # edits per forward pass; more is faster and takes more memory
 """

@@ -19,12 +19,14 @@ class MLP:
     Attributes:
         readers: names of those that read the residual stream (one, or gate and up).
         writer: name of the one that writes to it; its input is the widest there is.
+        layer: number of its layer.
         parts: how many matrices of the usual width each reader holds; 2 for a fused gate-up.
         shapes: (d_in, d_out) by name.
     """
 
     readers: tuple[str, ...]
     writer: str
+    layer: int
     parts: int
     shapes: dict[str, tuple[int, int]]
 
@@ -43,7 +45,44 @@ def find_mlps(model: nn.Module) -> list[MLP]:
     """
     name, layers = _layers(model)
     width = _stream_width(model)
-    return [_mlp_of(layer, f"{name}.{number}", width) for number, layer in enumerate(layers)]
+    return [_mlp_of(layer, name, number, width) for number, layer in enumerate(layers)]
+
+
+def count_layers(model: nn.Module) -> int:
+    """How many layers there are.
+
+    Raises:
+        ModelError: there is no list of layers.
+    """
+    return len(_layers(model)[1])
+
+
+def find_last_mlps(model: nn.Module, count: int) -> list[MLP]:
+    """The MLPs of the last layers that have one, first layer first.
+
+    Layers without are passed over, since in some models every other one is a mixture of experts;
+    in no more than as many layers again is looked, though, so that they are last layers still.
+
+    Args:
+        count: how many MLPs, at most.
+
+    Raises:
+        ModelError: fewer than that have one; says what was looked at in the last that has none.
+    """
+    name, layers = _layers(model)
+    width = _stream_width(model)
+    found: list[MLP] = []
+    problem: ModelError | None = None
+    for number in reversed(range(max(0, len(layers) - 2 * count), len(layers))):
+        try:
+            found.insert(0, _mlp_of(layers[number], name, number, width))
+        except ModelError as error:
+            problem = problem or error
+        if len(found) == count:
+            return found
+    if problem is not None:
+        raise problem
+    return found
 
 
 def _layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -59,7 +98,13 @@ def _layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
 
 
 def _stream_width(model: Any) -> int:
-    """Width of the residual stream, which is what the language-model head reads."""
+    """Width of the residual stream: what the config says, else what the head reads.
+
+    The head of some models (OPT-350m) reads a projection of the stream, which is narrower.
+    """
+    hidden_size = getattr(getattr(model, "config", None), "hidden_size", None)
+    if isinstance(hidden_size, int):
+        return hidden_size
     head = model.get_output_embeddings()
     embeddings = model.get_input_embeddings()
     owner = head if head is not None else embeddings
@@ -68,11 +113,12 @@ def _stream_width(model: Any) -> int:
     return int(owner.weight.shape[1])
 
 
-def _mlp_of(layer: nn.Module, where: str, width: int) -> MLP:
+def _mlp_of(layer: nn.Module, layers: str, number: int, width: int) -> MLP:
+    where = f"{layers}.{number}"
     found: list[tuple[bool, int, MLP]] = []
     for prefix, parent in layer.named_modules():
         name = f"{where}.{prefix}" if prefix else where
-        mlp = _as_mlp(parent, name, width)
+        mlp = _as_mlp(parent, name, number, width)
         if mlp is not None:
             d_in = mlp.shapes[mlp.writer][0]
             found.append((_is_positionwise(parent, width), d_in, mlp))
@@ -91,7 +137,7 @@ def _mlp_of(layer: nn.Module, where: str, width: int) -> MLP:
     return alike[0]
 
 
-def _as_mlp(parent: nn.Module, name: str, width: int) -> MLP | None:
+def _as_mlp(parent: nn.Module, name: str, layer: int, width: int) -> MLP | None:
     shapes = {
         child_name: shape
         for child_name, child in parent.named_children()
@@ -105,6 +151,7 @@ def _as_mlp(parent: nn.Module, name: str, width: int) -> MLP | None:
             return MLP(
                 tuple(f"{name}.{reader}" for reader in readers),
                 f"{name}.{writer}",
+                layer,
                 parts.pop(),
                 {f"{name}.{child}": shape for child, shape in shapes.items()},
             )

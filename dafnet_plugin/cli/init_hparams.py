@@ -44,7 +44,10 @@ def run(options: argparse.Namespace) -> int:
     there = [str(file) for file in files if file.exists()]
     if there and not options.force:
         raise ConfigError(f"{' and '.join(there)}: there already; --force replaces, --name renames")
-    proposal = propose(skeleton_of_path(model), str(folder), name)
+    # Training calls its checkpoint by the last part of model_name, which `.` and `..` have not.
+    nameless = os.path.basename(os.path.normpath(folder)) in (os.curdir, os.pardir)
+    model_name = str(folder.resolve() if nameless else folder)
+    proposal = propose(skeleton_of_path(model), model_name, name)
     for file, text in zip(files, (proposal.editing, proposal.training), strict=True):
         write_text(file, text)
         print(f"{file}: written")

@@ -16,7 +16,7 @@ from torch import nn
 
 from dafnet_plugin.architectures.propose import propose
 from dafnet_plugin.architectures.skeleton import Skeleton, skeleton_of_path
-from dafnet_plugin.architectures.structure import find_mlps
+from dafnet_plugin.architectures.structure import count_layers, find_last_mlps, find_mlps
 from dafnet_plugin.errors import ModelError
 from dafnet_plugin.hparams import DAFNetHparams, DAFNetTrainingHparams
 
@@ -33,6 +33,12 @@ UNSEEN: dict[str, tuple[Any, dict[str, Any], str]] = {
     "opt": (
         transformers.OPTConfig,
         {**SMALL, "ffn_dim": 80, "word_embed_proj_dim": 32},
+        "model.decoder.layers.5.fc2",
+    ),
+    # A head and embeddings narrower than the stream, as in OPT-350m.
+    "opt-350m": (
+        transformers.OPTConfig,
+        {**SMALL, "ffn_dim": 80, "word_embed_proj_dim": 16, "do_layer_norm_before": False},
         "model.decoder.layers.5.fc2",
     ),
     "gpt-neox": (transformers.GPTNeoXConfig, SMALL, "gpt_neox.layers.5.mlp.dense_4h_to_h"),
@@ -155,6 +161,37 @@ def test_experts_are_not_chosen_among() -> None:
     assert "model.layers.0: " in message and "mixture of experts" in message
     # Later versions of transformers keep the matrices of all experts in one parameter.
     assert "3 MLPs that are alike" in message or "no MLP of linear modules" in message
+
+
+def jamba(**sizes: Any) -> Any:
+    """Every other layer is a mixture of experts, the last one among them."""
+    return transformers.JambaConfig(
+        **{**SMALL, "num_key_value_heads": 2, "num_experts": 4, "num_hidden_layers": 8, **sizes},
+        use_mamba_kernels=False,
+        attn_layer_period=4,
+        attn_layer_offset=2,
+    )
+
+
+def test_only_the_layers_that_are_edited_need_an_mlp() -> None:
+    found = skeleton(jamba())
+    with pytest.raises(ModelError, match=r"layers\.1: .*mixture of experts"):
+        find_mlps(found.model)
+    assert count_layers(found.model) == 8
+    assert [mlp.layer for mlp in find_last_mlps(found.model, 3)] == [2, 4, 6]
+    text = propose(found, "jamba", "jamba").editing
+    modules = [f"model.layers.{layer}.feed_forward.down_proj" for layer in (2, 4, 6)]
+    assert yaml.safe_load(text)["edit_modules"] == modules
+    assert "passed over" in " ".join(text.replace("# ", "").split())
+
+
+def test_mlps_that_are_not_among_the_last_layers_are_not_taken() -> None:
+    found = skeleton(jamba(num_hidden_layers=12)).model
+    layers = found.model.layers
+    assert [mlp.layer for mlp in find_last_mlps(found, 3)] == [6, 8, 10]
+    layers[8].feed_forward = layers[9].feed_forward  # leaves two in the last six
+    with pytest.raises(ModelError, match=r"layers\.11: .*mixture of experts"):
+        find_last_mlps(found, 3)
 
 
 def test_a_model_without_mlps_is_told() -> None:

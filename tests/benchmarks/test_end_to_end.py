@@ -16,6 +16,7 @@ from benchmarks.config import ROOT, BenchmarkConfig
 from benchmarks.pool import LocalPool
 from benchmarks.results import SCHEMA, Result, details_path, read_details, read_results
 from dafnet_plugin.cases import write_cases
+from dafnet_plugin.schema import read_values
 from tests.easyedit.conftest import wheel_installed
 from tests.helpers import cases
 
@@ -26,7 +27,7 @@ PLACES = [(1, 0), (1, 1), (3, 0)]
 
 def shipped(name: str, folder: Path, **changes: Any) -> str:
     """A shipped YAML file with some values changed, in a folder of the test."""
-    values = yaml.safe_load((ROOT / "hparams" / name).read_text()) | changes
+    values = read_values(ROOT / "hparams" / name) | changes
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(values))

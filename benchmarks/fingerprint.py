@@ -66,6 +66,7 @@ EASYEDIT_TRAINING = (*EASYEDIT, "dafnet_plugin/easyedit/datasets.py")
 
 DAFNET = (
     "dafnet_plugin/artifacts/checkpoint.py",
+    "dafnet_plugin/artifacts/weights.py",
     "dafnet_plugin/base_models.py",
     "dafnet_plugin/easyedit/executor.py",
     "dafnet_plugin/editing",

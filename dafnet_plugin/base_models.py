@@ -41,9 +41,8 @@ def load_base_model(hparams: Hparams, device: torch.device) -> tuple[Any, Any]:
         if not hasattr(transformers, name):
             raise ConfigError(f"{key}: transformers has no class {name!r}")
     settings: dict[str, Any] = {_dtype_key(): model_dtype(hparams)}
-    quantise = getattr(hparams, "quantise", None)  # other methods' models are not
-    if quantise:
-        settings["quantization_config"] = _quantisation(quantise, model_dtype(hparams))
+    if hparams.quantise:
+        settings["quantization_config"] = _quantisation(hparams.quantise, model_dtype(hparams))
         settings["device_map"] = {"": device}
     if hparams.model_parallel:
         settings["device_map"] = "auto"
@@ -58,7 +57,7 @@ def load_base_model(hparams: Hparams, device: torch.device) -> tuple[Any, Any]:
         raise ConfigError(
             f"model_name: {hparams.model_name!r} cannot be loaded: {error}"
         ) from error
-    if quantise:
+    if hparams.quantise:
         attach_side_weights(model, hparams.edit_modules)
         return model, tokenizer
     return model if hparams.model_parallel else model.to(device), tokenizer

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import bz2
-import contextlib
 import gzip
 import hashlib
 import itertools
@@ -22,8 +21,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ from benchmarks.dafset.scale_table import render
 from benchmarks.fingerprint import ROOT, meaning
 from dafnet_plugin.dafset.synthetic import SyntheticConfig, write_dump
 from dafnet_plugin.files import read_json, write_json, write_text
+from dafnet_plugin.versions import installed
 
 SAMPLE = 20_000
 """Entities that readers and compressed dumps are measured on; rates do not depend on it."""
@@ -217,18 +216,9 @@ def _provenance(command: str, seed: int) -> dict[str, Any]:
             "cpus": os.cpu_count(),
             "platform": f"{platform.system()} {platform.machine()}",
         },
-        "versions": versions | _installed(LIBRARIES),
+        "versions": versions | installed(LIBRARIES),
         "commit": _commit(),
     }
-
-
-def _installed(names: Iterable[str]) -> dict[str, str]:
-    """Versions of those libraries that are there: not every reader's is needed to measure."""
-    found = {}
-    for name in names:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 def _processor() -> str:

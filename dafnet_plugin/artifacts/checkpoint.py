@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
 from dafnet_plugin.artifacts.reference import network_state_from_reference
+from dafnet_plugin.artifacts.weights import check_together, read_parts, write_weights
 from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.fusion import FusionConfig
 from dafnet_plugin.editing.scope import Paraphrase
-from dafnet_plugin.errors import CheckpointError, DataError
-from dafnet_plugin.files import atomic_path, read_json, sha256, write_json
+from dafnet_plugin.errors import CheckpointError
 from dafnet_plugin.network import NetworkConfig
 from dafnet_plugin.tokens import Encoded
 
-FORMAT = 1
-WEIGHTS, CONFIG = "dafnet.safetensors", "dafnet.json"
+STEM = "dafnet"
+WEIGHTS, CONFIG = f"{STEM}.safetensors", f"{STEM}.json"
 COLUMNS = ("ids", "lengths", "target_starts")
 
 
@@ -53,28 +49,18 @@ def save_checkpoint(checkpoint: Checkpoint, directory: str | os.PathLike[str]) -
     Both are written before either is replaced. A process killed between the two replacements
     leaves files that do not belong together; reading them back says so.
     """
-    directory = Path(directory)
     dafnet = checkpoint.dafnet
-    tensors = {name: t.detach().cpu().contiguous() for name, t in dafnet.state_dict().items()}
-    tensors |= _text_tensors("replay", checkpoint.replay)
     flat = [text for pair in checkpoint.paraphrases for text in pair]
-    tensors |= _text_tensors("paraphrases", flat)
-    with atomic_path(directory / WEIGHTS) as weights, atomic_path(directory / CONFIG) as config:
-        weights.write_bytes(save(tensors))
-        write_json(
-            config,
-            {
-                "format": FORMAT,
-                "weights_sha256": sha256(weights),
-                "edit_modules": list(checkpoint.edit_modules),
-                "shapes": [list(shape) for shape in dafnet.shapes],
-                "edit_bias": dafnet.edit_bias,
-                "network": dataclasses.asdict(dafnet.network_of(0).config),
-                "fusion": dataclasses.asdict(dafnet.fusion),
-                "versions": versions(),
-                "training": checkpoint.training,
-            },
-        )
+    texts = _text_tensors("replay", checkpoint.replay) | _text_tensors("paraphrases", flat)
+    config = {
+        "edit_modules": list(checkpoint.edit_modules),
+        "shapes": [list(shape) for shape in dafnet.shapes],
+        "edit_bias": dafnet.edit_bias,
+        "network": dataclasses.asdict(dafnet.network_of(0).config),
+        "fusion": dataclasses.asdict(dafnet.fusion),
+        "training": checkpoint.training,
+    }
+    write_weights(directory, STEM, dafnet.state_dict() | texts, config)
 
 
 def load_checkpoint(directory: str | os.PathLike[str]) -> Checkpoint:
@@ -83,40 +69,25 @@ def load_checkpoint(directory: str | os.PathLike[str]) -> Checkpoint:
     Raises:
         CheckpointError: a file is missing, damaged or of another format; names it.
     """
-    directory = Path(directory)
-    for name in (CONFIG, WEIGHTS):
-        if not (directory / name).is_file():
-            raise CheckpointError(
-                f"{directory}: no DAFNet checkpoint here ({name} is missing); "
-                "train one with `dafnet train`"
-            )
+    hint = "; train one with `dafnet train`"
+    tensors, config = read_parts(directory, STEM, "DAFNet checkpoint", hint)
     try:
-        config = read_json(directory / CONFIG)
-        if config["format"] != FORMAT:
-            raise CheckpointError(
-                f"{directory / CONFIG}: format {config['format']!r}; this version reads {FORMAT}"
-            )
         dafnet = DAFNet(
             [(d_in, d_out) for d_in, d_out in config["shapes"]],
             NetworkConfig(**config["network"]),
             FusionConfig(**config["fusion"]),
             config["edit_bias"],
         )
-        tensors = load_file(directory / WEIGHTS)
         replay, flat = _texts_of(tensors, "replay"), _texts_of(tensors, "paraphrases")
         pairs = zip(flat[::2], flat[1::2], strict=True)
         paraphrases = tuple(Paraphrase(*pair) for pair in pairs)
         dafnet.load_state_dict(tensors)
-        if config["weights_sha256"] != sha256(directory / WEIGHTS):
-            raise CheckpointError(
-                f"{directory}: {WEIGHTS} is damaged, or is not the file that {CONFIG} was written "
-                "with; restore both from the same training, or train again"
-            )
+        check_together(directory, STEM, config)
         modules, training = tuple(config["edit_modules"]), config["training"]
         return Checkpoint(dafnet, modules, training, replay, paraphrases)
     except KeyError as error:
-        raise CheckpointError(f"{directory / CONFIG}: damaged: {error} is missing") from error
-    except (TypeError, ValueError, DataError, SafetensorError, RuntimeError) as error:
+        raise CheckpointError(f"{directory}/{CONFIG}: damaged: {error} is missing") from error
+    except (TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{directory}: damaged checkpoint: {error}") from error
 
 
@@ -192,15 +163,3 @@ def _texts_of(tensors: dict[str, torch.Tensor], name: str) -> tuple[Encoded, ...
     ids, lengths, starts = columns
     texts = ids.split(lengths.tolist())
     return tuple(Encoded(tuple(t.tolist()), s) for t, s in zip(texts, starts.tolist(), strict=True))
-
-
-def versions() -> dict[str, str]:
-    """Versions of what made an artefact."""
-    names = ("dafnet-plugin", "torch", "transformers", "easyeditor")
-    known = {}
-    for name in names:
-        try:
-            known[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return known

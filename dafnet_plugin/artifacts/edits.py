@@ -11,7 +11,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dafnet_plugin.artifacts.card import write_card
-from dafnet_plugin.artifacts.checkpoint import versions
 from dafnet_plugin.artifacts.export import Exported, export_peft
 from dafnet_plugin.artifacts.identity import (
     check_base,
@@ -32,9 +31,18 @@ from dafnet_plugin.artifacts.snapshots import SnapshotFolder, SnapshotsInMemory
 from dafnet_plugin.cases import EditRequest
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.modules import swapped_weights
-from dafnet_plugin.editing.record import Calls, Edit, Snapshot, edits_of, with_other, without
+from dafnet_plugin.editing.record import (
+    Calls,
+    Edit,
+    Snapshot,
+    edits_of,
+    latest,
+    with_other,
+    without,
+)
 from dafnet_plugin.editing.weights_copy import WeightsCopy
 from dafnet_plugin.errors import ConfigError, ModelError
+from dafnet_plugin.versions import versions
 
 logger = logging.getLogger(__name__)
 
@@ -131,12 +139,7 @@ class DAFNetEdits:
 
     def known(self, calls: Calls) -> Snapshot | None:
         """The latest snapshot that a sequence begins with."""
-        found = [store.best(calls) for store in self._stores]
-        return max(
-            (one for one in found if one is not None),
-            key=lambda one: len(one.calls),
-            default=None,
-        )
+        return latest(store.best(calls) for store in self._stores)
 
     # -- edits ----------------------------------------------------------------------------------
 

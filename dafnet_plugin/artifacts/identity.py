@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from dafnet_plugin.artifacts.settings import (
@@ -19,6 +18,7 @@ from dafnet_plugin.artifacts.settings import (
     settings_of,
     summary_of,
 )
+from dafnet_plugin.artifacts.weights import bytes_of
 from dafnet_plugin.editing.consolidation import Consolidation
 from dafnet_plugin.editing.dafnet import DAFNet
 from dafnet_plugin.editing.editor import DAFNetEditor
@@ -185,8 +185,7 @@ def _describe(tensor: Tensor) -> str:
 def _digest(tensor: Tensor) -> str:
     if tensor.device.type == "meta":
         return "away"  # offloaded: there are no bytes to look at
-    data = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
-    return hashlib.sha256(data.data).hexdigest()[:16]
+    return hashlib.sha256(bytes_of(tensor)).hexdigest()[:16]
 
 
 def sample_digest(values: Sequence[Tensor]) -> str:
@@ -197,8 +196,7 @@ def sample_digest(values: Sequence[Tensor]) -> str:
     whole = hashlib.sha256()
     for value in values:
         numbers = value.detach().flatten()
-        some = numbers[:: max(1, numbers.numel() // _SAMPLE)].cpu().contiguous()
-        whole.update(some.view(torch.uint8).numpy().data)
+        whole.update(bytes_of(numbers[:: max(1, numbers.numel() // _SAMPLE)]))
     return whole.hexdigest()[:32]
 
 

@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from dafnet_plugin.artifacts.checkpoint import versions
 from dafnet_plugin.artifacts.record_json import calls_from_json, calls_to_json
 from dafnet_plugin.editing.record import Calls, common
 from dafnet_plugin.errors import CheckpointError, DataError
 from dafnet_plugin.files import atomic_path
 from dafnet_plugin.locks import exclusive
+from dafnet_plugin.versions import versions
 
 FORMAT = 1
 FILE, SNAPSHOTS = "journal.log", "snapshots"
@@ -58,9 +58,8 @@ class Journal:
                 _sync_folder(folder.absolute().parent)
             for left_over in self.folder.glob(f".{FILE}.*"):
                 left_over.unlink(missing_ok=True)
-            self.header, calls, size = read_journal(self.path)
+            self.header, calls, size, self.weights = read_journal(self.path)
             self._written = calls, size
-            self.weights = last_weights(self.path, size)
             self._file = self._opened() if self.header is not None else None
         except BaseException:
             self._open.close()
@@ -127,18 +126,30 @@ class Journal:
             file.truncate(self._written[1])
 
 
-def read_journal(path: Path) -> tuple[dict[str, Any] | None, Calls, int]:
-    """Read a journal without opening it for writing.
+class Written(NamedTuple):
+    """What a journal says.
 
-    Returns:
-        its first line (None if there is no file), the calls it leads to, and how many bytes of it
-        are whole lines.
+    Attributes:
+        header: its first line; None if there is no file.
+        calls: the calls it leads to.
+        size: how many bytes of it are whole lines.
+        weights: digest of the edited weights after the last of them; None where it has none.
+    """
+
+    header: dict[str, Any] | None
+    calls: Calls
+    size: int
+    weights: str | None
+
+
+def read_journal(path: Path) -> Written:
+    """Read a journal without opening it for writing.
 
     Raises:
         CheckpointError: not a journal, of another format, or damaged; names file and line.
     """
     if not path.exists():
-        return None, (), 0
+        return Written(None, (), 0, None)
     data = path.read_bytes()
     size = data.rfind(b"\n") + 1  # a line ends with its last byte: without it, it was cut short
     lines = data[:size].splitlines()
@@ -150,6 +161,7 @@ def read_journal(path: Path) -> tuple[dict[str, Any] | None, Calls, int]:
             f"{path}: format {header.get('format')!r}; this version reads {FORMAT}"
         )
     calls: Calls = ()
+    entry = header
     for number, line in enumerate(lines[1:], start=2):
         entry = _read(path, number, line)
         keep = entry.get("keep")
@@ -161,16 +173,8 @@ def read_journal(path: Path) -> tuple[dict[str, Any] | None, Calls, int]:
             calls = (*calls[:keep], *calls_from_json(entry))
         except DataError as error:
             raise CheckpointError(f"{path}: line {number}: {error}") from error
-    return header, calls, size
-
-
-def last_weights(path: Path, size: int) -> str | None:
-    """The digest of the edited weights in the last whole line of a journal that was read."""
-    if not size:
-        return None
-    lines = path.read_bytes()[:size].splitlines()
-    value = _read(path, len(lines), lines[-1]).get("weights")
-    return str(value) if value is not None else None
+    weights = entry.get("weights")
+    return Written(header, calls, size, None if weights is None else str(weights))
 
 
 def _line(value: Mapping[str, Any]) -> bytes:

@@ -20,7 +20,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from dafnet_plugin.artifacts.checkpoint import versions
 from dafnet_plugin.artifacts.identity import check_base, identity_of_base, identity_of_editor
 from dafnet_plugin.artifacts.memory import memory_tensors
 from dafnet_plugin.artifacts.record_json import calls_from_json, calls_to_json
@@ -30,6 +29,7 @@ from dafnet_plugin.editing.record import Calls
 from dafnet_plugin.editing.weights import EditedWeights, updated
 from dafnet_plugin.errors import CheckpointError, DataError
 from dafnet_plugin.files import atomic_path, read_json, sha256, write_json
+from dafnet_plugin.versions import versions
 
 FORMAT = 2
 RECORD, UPDATE, MEMORY = "edits.json", "edits", "memory"
@@ -60,7 +60,8 @@ class SavedEdits:
     @property
     def memory(self) -> Path | None:
         """The file with the edit memory, None if there is none."""
-        return tensors_file(self.folder, MEMORY, self.about)
+        digest = self.about.get(_DIGESTS[MEMORY])
+        return None if digest is None else tensors_file(self.folder, MEMORY, digest)
 
     @torch.no_grad()
     def apply(self, model: nn.Module) -> Callable[[], None]:
@@ -132,9 +133,8 @@ def save_edits(
     written = set()
     for kind, tensors in files.items():
         data = save(tensors)
-        about[_DIGESTS[kind]] = hashlib.sha256(data).hexdigest()
-        path = tensors_file(saved.folder, kind, about)
-        assert path is not None  # its digest is there
+        about[_DIGESTS[kind]] = digest = hashlib.sha256(data).hexdigest()
+        path = tensors_file(saved.folder, kind, digest)
         with atomic_path(path) as temporary:
             temporary.write_bytes(data)
         written.add(path.name)
@@ -146,10 +146,9 @@ def save_edits(
     return replace(saved, about=about)
 
 
-def tensors_file(folder: Path, kind: str, about: Mapping[str, Any]) -> Path | None:
-    """The file of one kind that a record belongs with, None if it has none."""
-    digest = about.get(_DIGESTS[kind])
-    return folder / f"{kind}-{str(digest)[:16]}.safetensors" if digest is not None else None
+def tensors_file(folder: Path, kind: str, digest: str) -> Path:
+    """The file of one kind of which a record has the SHA-256."""
+    return folder / f"{kind}-{digest[:16]}.safetensors"
 
 
 def named_changes(editor: DAFNetEditor) -> dict[str, Tensor]:
@@ -183,10 +182,12 @@ def read_edits(folder: str | os.PathLike[str]) -> SavedEdits:
             raise CheckpointError(
                 f"{folder / RECORD}: format {about['format']!r}; this version reads {FORMAT}"
             )
-        update = folder / f"{UPDATE}-{about[_DIGESTS[UPDATE]][:16]}.safetensors"
+        update = tensors_file(folder, UPDATE, about[_DIGESTS[UPDATE]])
         for kind, key in _DIGESTS.items():
-            path = tensors_file(folder, kind, about)
-            if path is not None and about[key] != sha256(path):
+            if (digest := about.get(key)) is None:
+                continue  # a folder without edit memory
+            path = tensors_file(folder, kind, digest)
+            if digest != sha256(path):
                 raise CheckpointError(
                     f"{folder}: {path.name} is damaged, or not what {RECORD} was written with"
                 )

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from dafnet_plugin.artifacts.memory import memory_of, memory_size, memory_tensors
 from dafnet_plugin.artifacts.record_json import Beginnings
 from dafnet_plugin.editing.editor import DAFNetEditor
-from dafnet_plugin.editing.record import Calls, Snapshot, begins, edits_of
+from dafnet_plugin.editing.record import Calls, Snapshot, begins, edits_of, latest
 from dafnet_plugin.errors import CheckpointError
 from dafnet_plugin.files import atomic_path
 
@@ -79,8 +79,7 @@ class SnapshotsInMemory:
 
     def best(self, calls: Calls) -> Snapshot | None:
         """The latest snapshot that a sequence begins with."""
-        fitting = [one for one in self._kept if begins(calls, one.calls)]
-        return max(fitting, key=lambda one: len(one.calls), default=None)
+        return latest(one for one in self._kept if begins(calls, one.calls))
 
 
 class SnapshotFolder:

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
                     calls = without(calls, name)
                 journal.write(calls)
         else:
-            calls = read_journal(folder / FILE)[1]
+            calls = read_journal(folder / FILE).calls
     elif (folder / RECORD).is_file():
         calls = read_edits(folder).calls
         if options.undo:

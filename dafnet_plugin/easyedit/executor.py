@@ -5,20 +5,100 @@ from __future__ import annotations
 import copy as copying
 import typing
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from torch import Tensor, nn
 
 from dafnet_plugin.artifacts.checkpoint import WEIGHTS
-from dafnet_plugin.cases import read_request
+from dafnet_plugin.cases import EditRequest, read_request
 from dafnet_plugin.editing.editor import DAFNetEditor
 from dafnet_plugin.editing.modules import find_edit_modules
 from dafnet_plugin.errors import ModelError
 from dafnet_plugin.hparams import DAFNetHparams
 from dafnet_plugin.training.build import build_editor, consolidation_config
+
+H = TypeVar("H", bound="Held")
+
+
+class Editor(Protocol):
+    """What :class:`Executor` asks of an editor."""
+
+    def edit(self, requests: Sequence[Any], /) -> Mapping[str, Tensor]:
+        """Add edits; returns what undoes this call."""
+
+    def fork(self, model: nn.Module) -> Any:
+        """An editor of the same edits for a copy of the model."""
+
+
+class Held(Protocol):
+    """A dataclass with the editor of one model and what that was built from."""
+
+    @property
+    def editor(self) -> Any:
+        """It knows the model's original weights and its edits."""
+
+
+class Executor(ABC, Generic[H]):
+    """Applies edits to whatever model it is given; what it holds for a model ends with it.
+
+    Args:
+        always_return_weights: return what restores the model even when edits accumulate.
+    """
+
+    def __init__(self, always_return_weights: bool) -> None:
+        self._always_return_weights = always_return_weights
+        self._held: weakref.WeakKeyDictionary[nn.Module, H] = weakref.WeakKeyDictionary()
+
+    @abstractmethod
+    def prepare(
+        self, model: nn.Module, tok: Any, requests: Sequence[Mapping[str, Any]], hparams: Any
+    ) -> tuple[Editor, list[Any]]:
+        """The editor that will make a model's next edits, and EasyEdit's requests as it wants them.
+
+        Raises:
+            DataError, ModelError, CheckpointError, ConfigError: as :meth:`apply_to_model`.
+        """
+
+    def apply_to_model(
+        self,
+        model: nn.Module,
+        tok: Any,
+        requests: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+        hparams: Any,
+        copy: bool = False,
+        return_orig_weights: bool = True,
+        keep_original_weight: bool = False,
+        **_: Any,
+    ) -> tuple[nn.Module, Mapping[str, Tensor]]:
+        """Edit a model, as EasyEdit calls every method.
+
+        Args:
+            requests: dictionaries with ``prompt`` and ``target_new``; all are edited in one call.
+            copy: edit a copy of the model.
+            return_orig_weights: return what restores the model.
+            keep_original_weight: the caller will restore after this call (the wheel's flag).
+
+        Returns:
+            the edited model, and what undoes this call when called: the weights before it by
+            parameter name, or, of a method that adds neurons, no weights. Empty where edits shall
+            accumulate.
+
+        Raises:
+            DataError, NumericalError, ModelError, CheckpointError: the model is unchanged.
+        """
+        editor, edits = self.prepare(model, tok, as_list(requests), hparams)
+        if copy:
+            held = self._held[model]
+            model = copying.deepcopy(model)
+            editor = editor.fork(weak(model))
+            self._held[model] = replace(held, editor=editor)  # type: ignore[type-var]
+        before = editor.edit(edits)
+        wanted = return_orig_weights and (keep_original_weight or self._always_return_weights)
+        return model, before if wanted else {}
 
 
 @dataclass(frozen=True)
@@ -36,56 +116,23 @@ class _Held:
     editor: DAFNetEditor
 
 
-class DAFNetExecutor:
+class DAFNetExecutor(Executor[_Held]):
     """Applies edits to whatever model it is given and remembers, per model, what it carries.
 
     The memory belongs to the model whose weights hold the edits: it ends with the model, two
     models never share it, and it follows when EasyEdit copies saved weights back.
-
-    Args:
-        always_return_weights: return the weights to restore even when edits accumulate.
     """
 
-    def __init__(self, always_return_weights: bool) -> None:
-        self._always_return_weights = always_return_weights
-        self._held: weakref.WeakKeyDictionary[nn.Module, _Held] = weakref.WeakKeyDictionary()
-
-    def apply_to_model(
+    def prepare(
         self,
         model: nn.Module,
         tok: Any,
-        requests: Sequence[Mapping[str, Any]] | Mapping[str, Any],
+        requests: Sequence[Mapping[str, Any]],
         hparams: DAFNetHparams,
-        copy: bool = False,
-        return_orig_weights: bool = True,
-        keep_original_weight: bool = False,
-        **_: Any,
-    ) -> tuple[nn.Module, Mapping[str, Tensor]]:
-        """Edit a model, as EasyEdit calls every method.
-
-        Args:
-            requests: dictionaries with ``prompt`` and ``target_new``; all are edited in one call.
-            copy: edit a copy of the model.
-            return_orig_weights: return what restores the model.
-            keep_original_weight: the caller will restore after this call (the wheel's flag).
-
-        Returns:
-            the edited model, and the weights before this call by parameter name; calling them
-            restores the edit memory too. Empty where edits shall accumulate.
-
-        Raises:
-            DataError, NumericalError, ModelError, CheckpointError: the model is unchanged.
-        """
-        edits = list(map(read_request, as_list(requests)))
-        editor = self.editor_for(model, tok, hparams)
-        if copy:
-            held = self._held[model]
-            model = copying.deepcopy(model)
-            editor = editor.fork(weak(model))
-            self._held[model] = _Held(held.source, held.stamp, editor)
-        before = editor.edit(edits)
-        wanted = return_orig_weights and (keep_original_weight or self._always_return_weights)
-        return model, before if wanted else {}
+    ) -> tuple[DAFNetEditor, list[EditRequest]]:
+        """See :meth:`Executor.prepare`."""
+        edits = list(map(read_request, requests))
+        return self.editor_for(model, tok, hparams), edits
 
     def editor_of(self, model: nn.Module) -> DAFNetEditor | None:
         """The editor that knows a model's edits, None for a model that was never edited."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import copy as copying
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from dafnet_plugin.easyedit.executor import as_list, weak
+from dafnet_plugin.easyedit.executor import Executor, weak
 from dafnet_plugin.errors import ModelError
 from dafnet_plugin.methods import Method
 from dafnet_plugin.methods.base import MethodEditor
@@ -37,56 +35,24 @@ class _Held:
     editor: MethodEditor
 
 
-class MethodExecutor:
+class MethodExecutor(Executor[_Held]):
     """Applies one method to whatever model it is given; an editor ends with its model.
 
     Args:
         name: the method's, in EasyEdit's tables.
-        always_return_weights: return what restores the model even when edits accumulate.
+        always_return_weights: as of every executor.
     """
 
     def __init__(self, name: str, method: Method, always_return_weights: bool) -> None:
+        super().__init__(always_return_weights)
         self.name, self.method = name, method
-        self._always_return_weights = always_return_weights
-        self._held: weakref.WeakKeyDictionary[nn.Module, _Held] = weakref.WeakKeyDictionary()
 
-    def apply_to_model(
-        self,
-        model: nn.Module,
-        tok: Any,
-        requests: Sequence[Mapping[str, Any]] | Mapping[str, Any],
-        hparams: Any,
-        copy: bool = False,
-        return_orig_weights: bool = True,
-        keep_original_weight: bool = False,
-        **_: Any,
-    ) -> tuple[nn.Module, Mapping[str, Tensor]]:
-        """Edit a model, as EasyEdit calls every method.
-
-        Args:
-            requests: dictionaries with ``prompt`` and ``target_new``; all are edited in one call.
-            copy: edit a copy of the model.
-            return_orig_weights: return what restores the model.
-            keep_original_weight: the caller will restore after this call (the wheel's flag).
-
-        Returns:
-            the edited model, and what undoes this call: the weights before it by parameter name,
-            or, for a method that adds neurons, something to be called. Empty where edits shall
-            accumulate.
-
-        Raises:
-            DataError, NumericalError, ModelError, CheckpointError: the model is unchanged.
-        """
+    def prepare(
+        self, model: nn.Module, tok: Any, requests: Sequence[Mapping[str, Any]], hparams: Any
+    ) -> tuple[MethodEditor, list[Any]]:
+        """See :meth:`Executor.prepare`."""
         editor = self.editor_of(model, tok, hparams)
-        edits = [editor.read(request) for request in as_list(requests)]
-        if copy:
-            held = self._held[model]
-            model = copying.deepcopy(model)
-            editor = editor.fork(weak(model))
-            self._held[model] = _Held(held.modules, held.settings, editor)
-        before = editor.edit(edits)
-        wanted = return_orig_weights and (keep_original_weight or self._always_return_weights)
-        return model, before if wanted else {}
+        return editor, [editor.read(request) for request in requests]
 
     def editor_of(self, model: nn.Module, tok: Any, hparams: RegisteredConfig) -> MethodEditor:
         """The editor of a model, made anew if the model carries no edits and settings changed.

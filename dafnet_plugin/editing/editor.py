@@ -25,6 +25,7 @@ from dafnet_plugin.editing.record import (
     Settings,
     Snapshot,
     begins,
+    latest,
     named,
 )
 from dafnet_plugin.editing.signals import Signal, capture
@@ -150,11 +151,9 @@ class DAFNetEditor:
         """
         self.synchronise()
         before = WeightsCopy(self, self._now)
-        candidates = [Snapshot(None), self._now, self.keeper.known(calls) if self.keeper else None]
-        snapshot = max(
-            (one for one in candidates if one is not None and begins(calls, one.calls)),
-            key=lambda one: len(one.calls),
-        )
+        known = [self._now, self.keeper.known(calls) if self.keeper else None]
+        fitting = [one for one in known if one is not None and begins(calls, one.calls)]
+        snapshot = latest(fitting) or Snapshot(None)
         for call in calls[len(snapshot.calls) :]:
             snapshot = self._extended(snapshot, call)
         self._replace(snapshot)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -241,6 +242,22 @@ def by_position(name: str, rows: Tensor, mask: Tensor) -> Tensor:
             "that is not run at every position (an expert) cannot be edited"
         )
     return rows.reshape(*mask.shape, rows.shape[-1])
+
+
+@contextmanager
+def reading(modules: Sequence[EditModule], read: Callable[[int, Tensor], Any]) -> Iterator[None]:
+    """Call ``read`` with the number and the input of each module; what it returns is read."""
+    with ExitStack() as stack:
+        for number, edit_module in enumerate(modules):
+
+            def before(
+                _: nn.Module, args: tuple[Tensor, ...], number: int = number
+            ) -> tuple[Tensor, ...] | None:
+                changed = read(number, args[0])
+                return None if changed is None else (changed, *args[1:])
+
+            stack.callback(edit_module.module.register_forward_pre_hook(before).remove)
+        yield
 
 
 @contextmanager

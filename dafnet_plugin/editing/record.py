@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -89,6 +89,12 @@ class Keeper(Protocol):
 def edits_of(calls: Calls) -> tuple[Edit, ...]:
     """All edits of a sequence, in order."""
     return tuple(edit for call in calls for edit in call.edits)
+
+
+def latest(snapshots: Iterable[Snapshot | None]) -> Snapshot | None:
+    """The one of most calls; None if there is none."""
+    found = [one for one in snapshots if one is not None]
+    return max(found, key=lambda one: len(one.calls), default=None)
 
 
 def named(

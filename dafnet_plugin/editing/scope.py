@@ -8,14 +8,14 @@ that comes to rely on what is left of a key whatever the words, which is what th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from dafnet_plugin.editing.modules import EditModule, by_position, evaluation_mode
+from dafnet_plugin.editing.modules import EditModule, by_position, evaluation_mode, reading
 from dafnet_plugin.editing.scoring import scored_logits
 from dafnet_plugin.tokens import Encoded, TokenBatch, collate
 
@@ -70,7 +70,7 @@ def _keys(
             rows = by_position(modules[number].name, x, first)
             found[number].append(rows[first.to(rows.device)])
 
-        with evaluation_mode(model), _reading(modules, read):
+        with evaluation_mode(model), reading(modules, read):
             scored_logits(model, batch)
     return [torch.cat(parts) for parts in found]
 
@@ -93,26 +93,10 @@ def moved_keys(
         rows[first.to(x.device)] = shifts[number].to(x)
         return x + added
 
-    with _reading(modules, move):
+    with reading(modules, move):
         yield
 
 
 def first_scored(batch: TokenBatch) -> Tensor:
     """[texts, length] booleans: where the first token of each text's target is predicted."""
     return batch.scored & (batch.scored.cumsum(1) == 1)
-
-
-@contextmanager
-def _reading(modules: Sequence[EditModule], read: Callable[[int, Tensor], Any]) -> Iterator[None]:
-    """Call ``read`` with the number and the input of each module; what it returns is read."""
-    with ExitStack() as stack:
-        for number, edit_module in enumerate(modules):
-
-            def before(
-                _: nn.Module, args: tuple[Tensor, ...], number: int = number
-            ) -> tuple[Tensor, ...] | None:
-                changed = read(number, args[0])
-                return None if changed is None else (changed, *args[1:])
-
-            stack.callback(edit_module.module.register_forward_pre_hook(before).remove)
-        yield

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 
 import torch
 from torch import Tensor, nn
 
-from dafnet_plugin.editing.modules import EditModule, by_position, evaluation_mode
+from dafnet_plugin.editing.modules import EditModule, by_position, evaluation_mode, reading
 from dafnet_plugin.editing.scoring import scored_logits
 from dafnet_plugin.tokens import TokenBatch
 
@@ -29,23 +28,14 @@ def key_moments(
         torch.zeros(m.d_in, m.d_in, dtype=torch.float32, device=m.weight.device) for m in modules
     ]
     tokens = 0
-    mask: list[Tensor] = []
+    for batch in batches:
+        tokens += int(batch.scored.sum())
 
-    def counter(number: int) -> object:
-        def count(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            read = by_position(modules[number].name, inputs[0], mask[0])
-            x = read[mask[0].to(read.device)].float()  # [tokens, d_in]
-            sums[number].addmm_(x.T, x)
+        def count(number: int, x: Tensor, mask: Tensor = batch.scored) -> None:
+            read = by_position(modules[number].name, x, mask)
+            rows = read[mask.to(read.device)].float()  # [tokens, d_in]
+            sums[number].addmm_(rows.T, rows)
 
-        return count
-
-    with ExitStack() as stack:
-        stack.enter_context(evaluation_mode(model))
-        for number, edit_module in enumerate(modules):
-            hook = edit_module.module.register_forward_pre_hook(counter(number))  # type: ignore[arg-type]
-            stack.callback(hook.remove)
-        for batch in batches:
-            mask[:] = [batch.scored]
-            tokens += int(batch.scored.sum())
+        with evaluation_mode(model), reading(modules, count):
             scored_logits(model, batch)  # of no use, but at other positions they cost memory too
     return [total / max(tokens, 1) for total in sums]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from dafnet_plugin.registered import RegisteredConfig
 from dafnet_plugin.schema import not_positive
@@ -38,6 +38,8 @@ class MethodHparams(RegisteredConfig):
     fp16: bool = False
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     use_chat_template: bool = False
+
+    quantise: ClassVar[None] = None  # that is DAFNet's alone
 
     def problems(self) -> list[str]:
         """See :meth:`YamlConfig.problems`."""

@@ -11,10 +11,9 @@ import hashlib
 import os
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from dafnet_plugin.artifacts.weights import read_weights, write_weights
+from dafnet_plugin.artifacts.weights import bytes_of, read_weights, write_weights
 from dafnet_plugin.cases import EditRequest
 from dafnet_plugin.errors import CheckpointError, DataError
 from dafnet_plugin.methods.editing import NeuronEditor, Snapshot
@@ -94,6 +93,5 @@ def _digest(editor: NeuronEditor[Any]) -> str:
         module = editor.model.get_submodule(path)
         original = module.original if isinstance(module, AddedNeurons) else module
         for parameter in original.parameters():
-            values = parameter.detach().cpu().contiguous().flatten()
-            digest.update(values.view(torch.uint8).numpy().tobytes())
+            digest.update(bytes_of(parameter))
     return digest.hexdigest()[:12]

@@ -79,7 +79,6 @@ class DAFNetTrainer:
         self.dafnet = self._new_network()
         self.banks = [self._bank(name, cases) for name, cases in sources.items()]
         self.text = self._preserved([case for cases in sources.values() for case in cases])
-        self.paraphrases = paraphrases_of(self.banks, config.seed)
         self._fix_statistics()
         self.validation = self._validation(val_set)
         self.curriculum = new_curriculum(config)
@@ -307,9 +306,10 @@ class DAFNetTrainer:
     def _write(self, training: dict[str, Any]) -> None:
         """Write what has been trained, with what is known of its training."""
         names = tuple(edit_module.name for edit_module in self.modules)
-        checkpoint = Checkpoint(self.dafnet, names, training, tuple(self.text), self.paraphrases)
-        if self.config.fusion.kind != "least_squares":  # nothing else is consolidated
-            checkpoint = dataclasses.replace(checkpoint, replay=(), paraphrases=())
+        checkpoint = Checkpoint(self.dafnet, names, training)
+        if self.config.fusion.kind == "least_squares":  # nothing else is consolidated
+            pairs = paraphrases_of(self.banks, self.config.seed)
+            checkpoint = dataclasses.replace(checkpoint, replay=tuple(self.text), paraphrases=pairs)
         save_checkpoint(checkpoint, self.directory)
 
     def _written(self) -> Any:

@@ -32,6 +32,7 @@ NO_SCORE_DEPENDS_ON = {
     "dafnet_plugin/locks.py": "who waits for whom",
     "dafnet_plugin/registered.py": "registers methods, and checks names",
     "dafnet_plugin/schema.py": "what is read from YAML counts by its values",
+    "dafnet_plugin/versions.py": "says what made an artefact",
     "dafnet_plugin/data/__init__.py": "data count by their bytes",
     "dafnet_plugin/easyedit/datasets.py": "used in meta-training only, where it counts",
     "dafnet_plugin/easyedit/trainer.py": "not used: the harness trains DAFNet itself",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,5 +61,38 @@ def run_python() -> RunPython:
         return subprocess.run(
             command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=600
         )
+
+    return run
+
+
+RunWorker = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def run_worker(
+    run_python: RunPython,
+    tiny_models: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> RunWorker:
+    """``run_worker(worker, version, family)``: the report that a script writes in such a Python.
+
+    The script is given the family, the folder of a tiny model of it and the file for its report;
+    it runs once a session for each version and family.
+    """
+    reports: dict[tuple[Path, str, str], dict[str, Any]] = {}
+
+    def run(worker: Path, version: str, family: str, **env: str) -> dict[str, Any]:
+        require_easyedit(version)
+        key = worker, version, family
+        if key not in reports:
+            folder = tmp_path_factory.mktemp(f"{worker.stem}-{version}-{family}")
+            file = folder / "report.json"
+            arguments = (str(worker), family, str(tiny_models[family]), str(file))
+            done = run_python(version, *arguments, cwd=folder, **env)
+            assert done.returncode == 0, done.stderr[-4000:]
+            files = [path.name for path in folder.iterdir()]
+            facts = {"version": version, "family": family, "files": files}
+            reports[key] = {**facts, **json.loads(file.read_text())}  # what it says itself counts
+        return reports[key]
 
     return run

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import RunPython, require_easyedit
+from .conftest import RunWorker
 
 WORKER = Path(__file__).with_name("compat_worker.py")
 VERSIONS = ("wheel", "git")
@@ -18,32 +17,11 @@ METHODS = ("ft", "rome", "memit", "mend", "lora")
 Report = dict[str, Any]
 
 
-@pytest.fixture(scope="session")
-def reports() -> dict[tuple[str, str], Report]:
-    """What the workers reported so far, by version and family."""
-    return {}
-
-
 @pytest.fixture(params=[(v, f) for v in VERSIONS for f in FAMILIES], ids="-".join)
-def case(
-    request: pytest.FixtureRequest,
-    reports: dict[tuple[str, str], Report],
-    run_python: RunPython,
-    tiny_models: dict[str, Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Report:
+def case(request: pytest.FixtureRequest, run_worker: RunWorker) -> Report:
     """The report of one version and family; its process runs once per session."""
     version, family = request.param
-    require_easyedit(version)
-    if (version, family) not in reports:
-        folder = tmp_path_factory.mktemp(f"{version}-{family}")
-        file = folder / "report.json"
-        done = run_python(
-            version, str(WORKER), family, str(tiny_models[family]), str(file), cwd=folder
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
-        reports[version, family] = {**json.loads(file.read_text()), "family": family}
-    report = reports[version, family]
+    report = run_worker(WORKER, version, family)
     assert report["version"] == version
     return report
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import RunPython, require_easyedit
+from .conftest import RunWorker
 from .dafnet_setup import MODULES
 
 WORKER = Path(__file__).with_name("dafnet_worker.py")
@@ -19,33 +18,10 @@ FAMILIES = ("gpt2", "llama")
 Report = dict[str, Any]
 
 
-@pytest.fixture(scope="session")
-def reports() -> dict[tuple[str, str], Report]:
-    """What the workers reported so far, by version and family."""
-    return {}
-
-
 @pytest.fixture(params=[(v, f) for v in VERSIONS for f in FAMILIES], ids="-".join)
-def case(
-    request: pytest.FixtureRequest,
-    reports: dict[tuple[str, str], Report],
-    run_python: RunPython,
-    tiny_models: dict[str, Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Report:
+def case(request: pytest.FixtureRequest, run_worker: RunWorker) -> Report:
     """The report of one version and family; its process runs once per session."""
-    version, family = request.param
-    require_easyedit(version)
-    if (version, family) not in reports:
-        folder = tmp_path_factory.mktemp(f"dafnet-{version}-{family}")
-        file = folder / "report.json"
-        done = run_python(
-            version, str(WORKER), family, str(tiny_models[family]), str(file), cwd=folder
-        )
-        assert done.returncode == 0, done.stderr[-4000:]
-        facts = {"family": family, "version": version, "files": [p.name for p in folder.iterdir()]}
-        reports[version, family] = {**json.loads(file.read_text()), **facts}
-    return reports[version, family]
+    return run_worker(WORKER, *request.param)
 
 
 def result(report: Report, check: str) -> Report:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import RunPython, require_easyedit
+from .conftest import RunWorker
 from .methods_setup import NAMES
 
 WORKER = Path(__file__).with_name("methods_worker.py")
@@ -18,21 +17,9 @@ Report = dict[str, Any]
 
 
 @pytest.fixture(scope="module", params=PLACES, ids="-".join)
-def report(
-    request: pytest.FixtureRequest,
-    run_python: RunPython,
-    tiny_models: dict[str, Path],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Report:
+def report(request: pytest.FixtureRequest, run_worker: RunWorker) -> Report:
     """The report of one version and family."""
-    version, family = request.param
-    require_easyedit(version)
-    folder = tmp_path_factory.mktemp(f"methods-{version}-{family}")
-    file = folder / "report.json"
-    arguments = (str(WORKER), family, str(tiny_models[family]), str(file))
-    done = run_python(version, *arguments, cwd=folder, OMP_NUM_THREADS="1")
-    assert done.returncode == 0, done.stderr[-4000:]
-    return {**json.loads(file.read_text()), "version": version, "family": family}
+    return run_worker(WORKER, *request.param, OMP_NUM_THREADS="1")
 
 
 @pytest.fixture(params=NAMES)

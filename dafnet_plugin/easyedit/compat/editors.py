@@ -83,9 +83,7 @@ def take_model_pairs(module: ModuleType) -> None:
                     f"{len(name)} objects"
                 )
             hparams.model_name = ModelPair(*name)
-        elif hparams.alg_name in own_methods() and (
-            hparams.dtype is not None or getattr(hparams, "quantise", None)
-        ):
+        elif hparams.alg_name in own_methods() and (hparams.dtype or hparams.quantise):
             hparams.model_name = _loaded(hparams)  # EasyEdit knows float32 and float16 only
         try:
             original(self, hparams)

@@ -47,8 +47,8 @@ def load_checkpoint(directory: str | os.PathLike[str]) -> KECheckpoint:
     Raises:
         CheckpointError: a file is missing, damaged or of another format; names it.
     """
-    what = "KnowledgeEditor; train one with `dafnet train hparams/TRAINING/KE/<model>.yaml`"
-    tensors, config = read_weights(directory, STEM, what)
+    hint = "; train one with `dafnet train hparams/TRAINING/KE/<model>.yaml`"
+    tensors, config = read_weights(directory, STEM, "KnowledgeEditor", hint)
     try:
         network = KnowledgeEditor(
             [(d_in, d_out) for d_in, d_out in config["shapes"]],

@@ -196,7 +196,7 @@ def test_checkpoints(tmp_path: Path) -> None:
     fewer = KEHparams("m", world.MATRICES["gpt2"][:1], archive=str(tmp_path))
     with pytest.raises(CheckpointError, match=r"trained for the modules .* but edit_modules is"):
         build_editor(fewer, other.model, other.tokenizer)
-    with pytest.raises(CheckpointError, match="no KnowledgeEditor here.*; train one with"):
+    with pytest.raises(CheckpointError, match=r"no KnowledgeEditor here.*; train one with"):
         load_checkpoint(tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="archive: null; a trained KnowledgeEditor is needed"):
         build_editor(KEHparams("m", ["a"]), other.model, other.tokenizer)

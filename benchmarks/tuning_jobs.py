@@ -171,15 +171,16 @@ def write_best(tuning: Tuning) -> list[Path]:
     best = best_trial(trials)
     if best is None:
         return []
+    which = "the best" if best.settings else "the first (these settings), and the best,"
     how = (
-        f"the best of {len(trials)} trials on training facts of {best.dataset}, "
+        f"{which} of {len(trials)} trials on training facts of {best.dataset}, "
         f"benchmarks/results/tuning/{tuning.trials.name}."
     )
     files = {"editing": entry.hparams_path(model), "training": entry.training_path(model)}
     written = []
     for section, path in files.items():
         settings = settings_for(best.settings, section)
-        if path is not None and settings:
+        if path is not None and (settings or not best.settings):
             write_settings(path, settings, how)
             written.append(path)
     return written

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from benchmarks.entries import ROOT, DatasetConfig, MethodConfig, ModelConfig, filled
 from dafnet_plugin.errors import ConfigError
-from dafnet_plugin.schema import YamlConfig, not_positive
+from dafnet_plugin.schema import YamlConfig, not_among, not_positive
 
 __all__ = ["ROOT", "BenchmarkConfig", "DatasetConfig", "MethodConfig", "ModelConfig"]
 
@@ -109,6 +109,10 @@ class BenchmarkConfig(YamlConfig):
                     found.append(
                         f"methods[{index}].only_{key}: {unknown}; allowed: {', '.join(known)}"
                     )
+            places = [*names["datasets"]]
+            places += [f"{d}/{m}" for d in names["datasets"] for m in names["models"]]
+            if isinstance(entry.max_edits, dict):
+                found += not_among(f"methods[{index}].max_edits", entry.max_edits, places)
         labels = [
             (entry.label, model, dataset)
             for model in names["models"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from dafnet_plugin.schema import YamlConfig, not_positive
+from dafnet_plugin.schema import YamlConfig
 
 if TYPE_CHECKING:
     from benchmarks.data import DataSpec, ModelSpec
@@ -113,7 +114,8 @@ class MethodConfig(YamlConfig):
         options: of how the method is driven, see :func:`benchmarks.methods.get_adapter`.
         training_seconds: instead of the key of the same name for the whole benchmark.
         only_models, only_datasets: names of those it is run on; empty for all.
-        max_edits: longer sequences are not run, for methods that take too long; null for all.
+        max_edits: longer sequences are not run, for methods that take too long: a number for all,
+            or by data set (``pararel``) or data set and model (``pararel/tiny-gpt2``).
         only_easyedit: the version that has it, ``wheel`` or ``git``; with the other one, the
             method is left out of the run. Null if both have it.
     """
@@ -127,7 +129,7 @@ class MethodConfig(YamlConfig):
     training_seconds: float | str | None = None
     only_models: list[str] = field(default_factory=list)
     only_datasets: list[str] = field(default_factory=list)
-    max_edits: int | None = None
+    max_edits: int | dict[str, int] | None = None
     only_easyedit: Literal["wheel", "git"] | None = None
 
     @property
@@ -137,13 +139,25 @@ class MethodConfig(YamlConfig):
 
     def problems(self) -> list[str]:
         """See :meth:`YamlConfig.problems`."""
-        return not_positive(self, ["max_edits"] if self.max_edits is not None else [], "")
+        limits = self.max_edits if isinstance(self.max_edits, dict) else {"": self.max_edits}
+        return [
+            f"max_edits{f'.{place}' if place else ''}: {limit}; allowed: above 0"
+            for place, limit in limits.items()
+            if limit is not None and limit <= 0
+        ]
 
     def runs_on(self, model: str, dataset: str) -> bool:
         """Whether it is run on a model with the facts of a data set."""
         return (not self.only_models or model in self.only_models) and (
             not self.only_datasets or dataset in self.only_datasets
         )
+
+    def longest(self, model: str, dataset: str) -> float:
+        """The longest sequence that it is run on there; infinity without a limit."""
+        limits = self.max_edits
+        if isinstance(limits, dict):
+            limits = limits.get(f"{dataset}/{model}", limits.get(dataset))
+        return math.inf if limits is None else limits
 
     def hparams_path(self, model: ModelConfig) -> Path:
         """The YAML file for editing this model."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,6 +41,11 @@ class Cell:
     def name(self) -> str:
         """What messages call it; also its folder, relative to that of the run."""
         return f"{self.setting.name}/{self.entry.label}"
+
+    @property
+    def longest(self) -> float:
+        """The longest sequence it is run on."""
+        return self.entry.longest(self.setting.model.name, self.setting.dataset.name)
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -107,12 +113,12 @@ def cells_of(config: BenchmarkConfig) -> list[Cell]:
 
 
 def choose_sequences(
-    config: BenchmarkConfig, seed: int, cases: int, entry: MethodConfig | None = None
+    config: BenchmarkConfig, seed: int, cases: int, longest: float = math.inf
 ) -> list[EditSequence]:
     """Disjoint sequences of each length; the same seed and number of cases give the same.
 
     Args:
-        entry: leaves out what is longer than its ``max_edits``.
+        longest: sequences beyond this are left out.
         cases: how many evaluation cases there are. A longer length becomes one sequence of all
             of them, unless another length is as long already.
 
@@ -136,7 +142,7 @@ def choose_sequences(
         EditSequence(edits, number, order[number * edits : (number + 1) * edits])
         for edits, count in sorted(counts.items())
         for number in range(count)
-        if entry is None or entry.max_edits is None or edits <= entry.max_edits
+        if edits <= longest
     ]
 
 

@@ -63,7 +63,7 @@ class Inventory:
     def sequences(self, cell: Cell) -> list[EditSequence]:
         """The sequences of edits of a cell whose setting is ready."""
         cases = self._made(cell.setting).eval_cases
-        return choose_sequences(self.config, cell.setting.seed, cases, cell.entry)
+        return choose_sequences(self.config, cell.setting.seed, cases, cell.longest)
 
     def _made(self, setting: Setting) -> Ready:
         found = self.ready(setting)

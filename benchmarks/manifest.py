@@ -65,7 +65,8 @@ def _lines(inventory: Inventory, cell: Cell) -> list[list[Any]]:
         sequences = inventory.sequences(cell)
     else:  # as asked for: how many cases there are is not known yet
         asked = [edits * count for edits, count in inventory.config.lengths if edits != "max"]
-        sequences = choose_sequences(inventory.config, setting.seed, max(asked, default=1), entry)
+        cases = max(asked, default=1)
+        sequences = choose_sequences(inventory.config, setting.seed, cases, cell.longest)
     place = [setting.dataset.name, setting.model.name, setting.seed, entry.label]
     known = None if job is None else job.result["config_hash"]
     return [[*place, one.num_edits, one.number, known] for one in sequences]

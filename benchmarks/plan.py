@@ -194,7 +194,7 @@ class _Lengths:
         asked = [edits * count for edits, count in config.lengths if edits != "max"]
         found = self.facts.of(setting)
         cases = max(asked, default=1) if found is None else found.cases
-        return choose_sequences(config, setting.seed, cases, cell.entry)
+        return choose_sequences(config, setting.seed, cases, cell.longest)
 
 
 def plan_tables(steps: Sequence[Step]) -> list[Table]:

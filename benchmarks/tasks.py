@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -196,9 +195,8 @@ class Editing:
     def _give_up(self, error: str, sequences: Sequence[EditSequence]) -> None:
         """Write failed lines; where not even the facts are there, one for each length."""
         places = [(one.num_edits, one.number) for one in sequences]
-        longest = self.cell.entry.max_edits or math.inf
         asked = self.inventory.config.num_edits
-        places = places or [(n, 0) for n in asked if n != "max" and n <= longest]
+        places = places or [(n, 0) for n in asked if n != "max" and n <= self.cell.longest]
         self.wanted = [
             Result(**common, num_edits=edits, sequence=number, status="failed", error=error)
             for common in [identity(self.cell, self.inventory.command)]

@@ -233,6 +233,11 @@ def _allows(kind: Any, value: Any) -> bool:
     if origin is list:
         (item,) = typing.get_args(kind)
         return isinstance(value, list) and all(_allows(item, element) for element in value)
+    if origin is dict:
+        of_key, of_value = typing.get_args(kind)
+        return isinstance(value, dict) and all(
+            _allows(of_key, key) and _allows(of_value, element) for key, element in value.items()
+        )
     if kind is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return number and math.isfinite(value)
@@ -249,5 +254,7 @@ def _describe(kind: Any) -> str:
         return " or ".join(_describe(option) for option in typing.get_args(kind))
     if origin is list:
         return f"a list of {_describe(typing.get_args(kind)[0])}"
+    if origin is dict:
+        return "keys with {1} for each ({0})".format(*map(_describe, typing.get_args(kind)))
     names = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
     return names.get(kind, "null" if kind is type(None) else str(kind))

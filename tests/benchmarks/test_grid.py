@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from benchmarks.config import BenchmarkConfig
@@ -28,6 +30,17 @@ def test_every_method_in_every_setting() -> None:
     ]
     limited = [GOOD["methods"][0] | {"only_models": ["tiny-llama"]}, GOOD["methods"][1]]
     assert names("FT", methods=limited) == ["world/tiny-llama/seed-0/FT"]
+
+
+def test_longest_sequence_by_data_set_and_model() -> None:
+    def longest(max_edits: object) -> list[float]:
+        cells = cells_of(config(methods=[GOOD["methods"][0] | {"max_edits": max_edits}]))
+        return [cell.longest for cell in cells]
+
+    assert longest(None) == longest({}) == [math.inf, math.inf]
+    assert longest(10) == longest({"world": 10}) == [10, 10]
+    assert longest({"world": 10, "world/tiny-llama": 1}) == [10, 1]
+    assert longest({"world/tiny-llama": 1}) == [math.inf, 1]
 
 
 def test_only() -> None:
@@ -67,8 +80,7 @@ def test_a_length_that_the_data_cannot_fill() -> None:
     assert clipped(made, 576) == [1000]
     # 80 cases: once, although two lengths want more.
     assert [one.num_edits for one in choose_sequences(made, 0, 80)] == [10, 80]
-    slow = config(methods=[GOOD["methods"][0] | {"max_edits": 100}]).entries[0]
-    assert {one.num_edits for one in choose_sequences(made, 0, 576, slow)} == {10, 100}
+    assert {one.num_edits for one in choose_sequences(made, 0, 576, 100)} == {10, 100}
     every = config(num_edits=[10, "max"], sequences=1)
     assert [one.num_edits for one in choose_sequences(every, 0, 80)] == [10, 80]
     strict = config(num_edits=[1000], sequences=1, clip=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 from benchmarks.methods import Adapter, build_hparams, get_adapter
@@ -42,16 +43,23 @@ def cases(count: int = 5) -> list[EditCase]:
 
 
 def two_layers(text: str) -> str:
-    """The shipped YAML for a model of two layers: its layers 2 and 3 are 0 and 1 here."""
-    text = re.sub(r"((?:\bh|layers)(?:\.|\[))([123])\b", lambda m: m[1] + str(int(m[2]) // 3), text)
-    text = re.sub(
-        r"^layers: \[(.*\d)\]",
-        lambda m: f"layers: [{m[1].replace('2', '0').replace('3', '1')}]",
-        text,
-        flags=re.MULTILINE,
-    )
-    text = re.sub(r"^(v_loss_layer: )\d", r"\g<1>1", text, flags=re.MULTILINE)
-    return re.sub(r"^(mom2_n_samples: )\d+", r"\g<1>500", text, flags=re.MULTILINE)
+    """The shipped YAML for a model of two layers: its last layer is 1 here, all others are 0."""
+    values = {key: _of_two(value) for key, value in yaml.safe_load(text).items()}
+    if "layers" in values:
+        values["layers"] = sorted({number // 3 for number in values["layers"]})
+    small = {"v_loss_layer": 1, "mom2_n_samples": 500}
+    return yaml.safe_dump(values | {key: small[key] for key in small if key in values})
+
+
+def _of_two(value: Any) -> Any:
+    """Names of modules, each once."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return list(dict.fromkeys(map(_of_two, value)))
+    if isinstance(value, str):
+        return re.sub(
+            r"((?:\bh|layers)(?:\.|\[))([123])\b", lambda m: m[1] + str(int(m[2]) // 3), value
+        )
+    return value
 
 
 class Driven:

@@ -249,5 +249,11 @@ def _describe(kind: Any) -> str:
         return " or ".join(_describe(option) for option in typing.get_args(kind))
     if origin is list:
         return f"a list of {_describe(typing.get_args(kind)[0])}"
-    names = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
+    names = {
+        float: "a finite number",
+        int: "a whole number",
+        str: "text",
+        bool: "true or false",
+        dict: "keys with values",
+    }
     return names.get(kind, "null" if kind is type(None) else str(kind))

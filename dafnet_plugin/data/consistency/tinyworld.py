@@ -74,11 +74,13 @@ class _Knowledge:
 
     def related(self, fact: StatedFact) -> Sequence[StatedFact]:
         """See :meth:`Knowledge.related`."""
-        return [o for o in self._about[fact.subject] if o.relation != fact.relation]
+        some = self._about.get(fact.subject, ())
+        return [other for other in some if other.relation != fact.relation]
 
     def others(self, fact: StatedFact) -> Sequence[StatedFact]:
-        """See :meth:`Knowledge.others`; facts about bystanders."""
-        return [other for other in self.pool if other.subject != fact.subject]
+        """See :meth:`Knowledge.others`; facts that no evaluation case changes."""
+        about = self._about.items()
+        return [other for name, some in about if name != fact.subject for other in some]
 
     def wrong_objects(self, fact: StatedFact) -> Sequence[str]:
         """See :meth:`Knowledge.wrong_objects`.

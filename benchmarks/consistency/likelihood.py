@@ -45,9 +45,10 @@ class _Summary:
 class Preferences:
     """Asks models, edited or not, for their preference among the summaries of pairs.
 
-    Document and summary are joined by a space. A summary by itself has the same tokens as after
-    its document; what comes before it is what the tokenizer begins every text with, or else its
-    beginning-of-text or end-of-text token.
+    Document and summary are joined by a space. To methods that look where a prompt ends, the
+    document is the prompt. A summary by itself has the same tokens as after its document; what
+    comes before it is what the tokenizer begins every text with, or else its beginning-of-text or
+    end-of-text token.
 
     Args:
         model: the unedited model.

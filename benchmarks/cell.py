@@ -28,9 +28,7 @@ def run_cell(job: CellJob, progress: Callable[[float, float], object]) -> int:
     missing = [one for one in job.sequences if _placed(common, one).key not in done]
     try:
         # Heavy imports belong here: what goes wrong in them is a result as well.
-        from benchmarks.editing import Bench
-
-        bench = Bench.build(job)
+        bench = _bench(job)
     except Exception as error:
         traceback.print_exc()
         for sequence in missing:
@@ -38,6 +36,16 @@ def run_cell(job: CellJob, progress: Callable[[float, float], object]) -> int:
         return 1
     common = replace(common, versions=bench.versions, machine=bench.machine)
     return _run_sequences(job, missing, bench, common, progress)
+
+
+def _bench(job: CellJob) -> Any:
+    if job.consistency is None:
+        from benchmarks.editing import Bench
+
+        return Bench.build(job)
+    from benchmarks.consistency.bench import ConsistencyBench
+
+    return ConsistencyBench.build(job)
 
 
 def _run_sequences(

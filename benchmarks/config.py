@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from benchmarks.consistency import ConsistencyConfig
 from benchmarks.entries import ROOT, DatasetConfig, MethodConfig, ModelConfig, filled
 from dafnet_plugin.errors import ConfigError
 from dafnet_plugin.schema import YamlConfig, not_among, not_positive
@@ -34,6 +35,9 @@ class BenchmarkConfig(YamlConfig):
         training_seconds: how long the methods with meta-training train: a number; or the label
             of the entry (of ``methods``) whose training the others take as long as; or null,
             as their files say.
+        consistency: whether factual consistency is measured as well: true, or keys of
+            :class:`benchmarks.consistency.ConsistencyConfig`; for data sets whose source makes
+            consistency pairs.
     """
 
     name: str
@@ -47,6 +51,7 @@ class BenchmarkConfig(YamlConfig):
     device: str | int = "cpu"
     threads: int | None = None
     training_seconds: float | str | None = None
+    consistency: bool | dict = False
 
     @property
     def model_entries(self) -> list[ModelConfig]:
@@ -71,6 +76,13 @@ class BenchmarkConfig(YamlConfig):
             counts = [counts] * len(self.num_edits)
         return list(zip(self.num_edits, counts, strict=True))
 
+    @property
+    def consistency_settings(self) -> ConsistencyConfig | None:
+        """How consistency is measured; None if it is not."""
+        if self.consistency is False:
+            return None
+        return ConsistencyConfig.from_dict({} if self.consistency is True else self.consistency)
+
     def pace(self, entry: MethodConfig) -> float | str | None:
         """How long an entry trains: seconds, the label of another entry, or as its file says."""
         limit = self.training_seconds if entry.training_seconds is None else entry.training_seconds
@@ -81,6 +93,7 @@ class BenchmarkConfig(YamlConfig):
         found = [*self._list_problems(), *self._number_problems()]
         if not found:  # what follows needs whole entries
             found += [*self._path_problems(), *self._pace_problems()]
+            found += self._consistency_problems()
         return found
 
     def _list_problems(self) -> list[str]:
@@ -190,6 +203,24 @@ class BenchmarkConfig(YamlConfig):
                             f"training on {' and '.join(place)} ({', '.join(trained)})"
                         ] = None
         return list(found)
+
+    def _consistency_problems(self) -> list[str]:
+        """Of the settings, and of data sets whose source makes no pairs."""
+        from benchmarks.sources import SOURCES
+
+        try:
+            if self.consistency_settings is None:
+                return []
+        except ConfigError as error:
+            lines = str(error).splitlines()[1:]
+            return [f"consistency.{line.removeprefix('  - ')}" for line in lines]
+        able = ", ".join(name for name, source in SOURCES.items() if source.can_pair())
+        return [
+            f"consistency: the source {data.source} of the data set {data.name} makes no "
+            f"consistency pairs; allowed: data sets of {able}, or consistency: false"
+            for data in self.dataset_entries
+            if not SOURCES[data.source].can_pair()
+        ]
 
 
 _FOLDER = "allowed: the name of a folder, of letters, digits and . _ + -"

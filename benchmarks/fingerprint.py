@@ -12,7 +12,7 @@ import ast
 import functools
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 from benchmarks.config import ROOT
@@ -30,7 +30,24 @@ DATA = (
     "dafnet_plugin/cases.py",
     "dafnet_plugin/data",
 )
-"""What facts and base models are made with."""
+"""What facts and base models are made with, but for :data:`PAIRS`."""
+
+PAIRS = ("dafnet_plugin/data/consistency",)
+"""What consistency pairs are made with, beside :data:`DATA`."""
+
+NAMES_OF_PAIRS = frozenset(
+    ("ConsistencyPair", "can_pair", "pairs", "pararel_pairs", "tinyworld_pairs")
+)
+"""What :data:`DATA` has for pairs only: the functions and imports of these names make no facts."""
+
+CONSISTENCY = (
+    "benchmarks/consistency/bench.py",
+    "benchmarks/consistency/generation.py",
+    "benchmarks/consistency/likelihood.py",
+    "benchmarks/consistency/measure.py",
+    "dafnet_plugin/data/consistency/pairs.py",
+)
+"""What consistency is measured with, where it is, beside :data:`EDITING`."""
 
 EASYEDIT = (
     "dafnet_plugin/easyedit/__init__.py",
@@ -102,7 +119,14 @@ WITHOUT_EFFECT = ("__init__.py", "registry.py")
 @functools.cache
 def data_code() -> str:
     """Hash of what makes facts and base models, as it is when this is first asked for."""
-    return _hash(_files(DATA))
+    files = set(_files(DATA)) - set(_files(PAIRS))
+    return digest({_name(path): meaning(path, NAMES_OF_PAIRS) for path in sorted(files)})
+
+
+@functools.cache
+def pairs_code() -> str:
+    """Hash of what makes consistency pairs, likewise."""
+    return _hash(_files(DATA + PAIRS))
 
 
 @functools.cache
@@ -110,6 +134,14 @@ def editing_code(alg_name: str) -> str:
     """Hash of what a method is edited and scored with, likewise."""
     paths = EDITING + (DAFNET if alg_name == "DAFNET" else _own_code(alg_name))
     return digest({"files": _hash(_files(paths)), "adapter": _adapter_code(alg_name)})
+
+
+def cell_code(alg_name: str, consistency: bool = False) -> str:
+    """Hash of what a cell depends on: a method's, and what measures consistency if it does."""
+    code = editing_code(alg_name)
+    if not consistency:
+        return code
+    return digest({"editing": code, "consistency": _hash(_files(CONSISTENCY))})
 
 
 @functools.cache
@@ -138,7 +170,10 @@ def check_unchanged(job: TrainingJob | CellJob) -> None:
     Raises:
         ChangedCodeError: says what to do.
     """
-    now = (editing_code if isinstance(job, CellJob) else training_code)(job.alg_name)
+    if isinstance(job, CellJob):
+        now = cell_code(job.alg_name, job.consistency is not None)
+    else:
+        now = training_code(job.alg_name)
     if now != job.code:
         raise ChangedCodeError(
             f"code that {job.alg_name} depends on has changed since the run began; give the same "
@@ -172,16 +207,40 @@ def _file_of(kind: type) -> Path | None:
 
 
 def _hash(files: Iterable[Path]) -> str:
-    return digest({path.relative_to(ROOT).as_posix(): meaning(path) for path in files})
+    return digest({_name(path): meaning(path) for path in files})
 
 
-def meaning(path: Path) -> str:
-    """Hash of a file's code without comments, docstrings and layout."""
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def meaning(path: Path, without: Set[str] = frozenset()) -> str:
+    """Hash of a file's code without comments, docstrings and layout.
+
+    Args:
+        without: names whose functions, methods and imports do not count either.
+    """
     tree = ast.parse(path.read_bytes(), filename=str(path))
     for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef):
+            _drop_named(node, without)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstring(node)
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _drop_named(node: ast.Module | ast.ClassDef, names: Set[str]) -> None:
+    """Take functions of some names away, and what is imported under them."""
+    kept: list[ast.stmt] = []
+    for part in node.body:
+        if isinstance(part, ast.FunctionDef) and part.name in names:
+            continue
+        if isinstance(part, ast.ImportFrom):
+            part.names = [alias for alias in part.names if alias.name not in names]
+            if not part.names:
+                continue
+        kept.append(part)
+    node.body = kept
 
 
 def _drop_docstring(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.config import BenchmarkConfig, MethodConfig
-from benchmarks.fingerprint import editing_code, training_code
+from benchmarks.fingerprint import cell_code, training_code
 from benchmarks.grid import Cell, Setting, cells_of, choose_sequences, folder_of
 from benchmarks.jobs import CellJob, PrepareJob, TrainingJob, digest, job_files
 from benchmarks.jobs import Sequence as EditSequence
@@ -193,7 +193,8 @@ class Inventory:
         if found is None or (entry.training is not None and record is None):
             return None
         archive = None if record is None else record["archive"]
-        hparams, code = entry.hparams_path(setting.model), editing_code(entry.name)
+        measured = config.consistency_settings
+        hparams, code = entry.hparams_path(setting.model), cell_code(entry.name, bool(measured))
         inputs = {
             "format": FORMAT,
             "method": entry.name,
@@ -206,6 +207,8 @@ class Inventory:
             **{f"file of {name}": value for name, value in found.hashes.items()},
             "seed": setting.seed,
             "device": config.device,
+            # Without the key, hashes are what they were when there was none.
+            **({"consistency": measured.to_dict()} if measured else {}),
         }
         model = str(Path(found.model).resolve())
         overrides: dict[str, Any] = {
@@ -240,6 +243,8 @@ class Inventory:
             repaired=entry.repaired,
             options=entry.options,
             sequences=self.sequences(cell),
+            consistency=measured.to_dict() if measured else None,
+            pairs=found.pairs,
         )
 
 

@@ -24,6 +24,19 @@ class Sequence:
 
 
 @dataclass(frozen=True)
+class PairsJob:
+    """Consistency pairs on the facts of a setting, see :meth:`benchmarks.source.Source.pairs`.
+
+    Attributes:
+        inputs: hash of all that they depend on, beside the facts.
+    """
+
+    sentences: int
+    untouched: int
+    inputs: str
+
+
+@dataclass(frozen=True)
 class PrepareJob:
     """Facts and a base model that knows them.
 
@@ -33,6 +46,7 @@ class PrepareJob:
         seed: of both; ``data_dir`` has the real data sets.
         folder: where everything goes; ``record`` says what became of it.
         inputs: hash of all that the outcome depends on.
+        pairs: consistency pairs to be made as well; None for none.
     """
 
     dataset: dict[str, Any]
@@ -43,6 +57,7 @@ class PrepareJob:
     device: str | int
     threads: int | None
     inputs: str
+    pairs: PairsJob | None = None
 
     @property
     def record(self) -> Path:
@@ -104,6 +119,8 @@ class CellJob:
         repaired: mend what is wrong in EasyEdit's implementation; ``options`` of the method's
             adapter, see :func:`benchmarks.methods.get_adapter`.
         sequences: what is to be run, in this order.
+        consistency: fields of :class:`benchmarks.consistency.ConsistencyConfig`; ``pairs`` the file
+            of pairs. None if it is not measured.
     """
 
     alg_name: str
@@ -123,6 +140,8 @@ class CellJob:
     repaired: bool = True
     options: dict[str, Any] = field(default_factory=dict)
     sequences: list[Sequence] = field(default_factory=list)
+    consistency: dict[str, Any] | None = None
+    pairs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -207,7 +226,8 @@ def read_job(kind: Kind, path: str | Path) -> Job:
     """Read what :func:`write_job` wrote."""
     data = read_json(path)
     if kind == "prepare":
-        return PrepareJob(**data)
+        pairs = data.pop("pairs")
+        return PrepareJob(**data, pairs=None if pairs is None else PairsJob(**pairs))
     if kind == "train":
         return TrainingJob(**data)
     if kind == "tune":

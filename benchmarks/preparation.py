@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.config import BenchmarkConfig, DatasetConfig, ModelConfig
+from benchmarks.consistency.preparation import make_pairs, pairs_job, pairs_of
 from benchmarks.fingerprint import data_code
 from benchmarks.grid import Setting, folder_of
 from benchmarks.jobs import PrepareJob, digest
 from benchmarks.source import locate
+from dafnet_plugin.cases import read_cases
 from dafnet_plugin.errors import DataError
 from dafnet_plugin.files import read_json, sha256, write_json
 
@@ -26,6 +28,7 @@ class Ready:
         hashes: of the files by their names above, and of the model.
         report: how well a model trained here knows its facts (fields of ``BaseModelReport``);
             None for a model that existed.
+        pairs: file of consistency pairs; None if none were asked for.
     """
 
     train: str
@@ -36,6 +39,7 @@ class Ready:
     eval_cases: int
     hashes: dict[str, str]
     report: dict[str, Any] | None
+    pairs: str | None = None
 
 
 def prepare_job(config: BenchmarkConfig, setting: Setting, data_dir: Path, out: Path) -> PrepareJob:
@@ -57,11 +61,23 @@ def prepare_job(config: BenchmarkConfig, setting: Setting, data_dir: Path, out: 
         device=config.device,
         threads=config.threads,
         inputs=digest(inputs),
+        pairs=pairs_job(config.consistency_settings),
     )
 
 
 def ready(job: PrepareJob) -> Ready | None:
     """What an earlier run of the same job left; None if it is not there, or is not the same."""
+    found = _ready_facts(job)
+    if found is None or job.pairs is None:
+        return found
+    made = pairs_of(job)
+    if made is None:
+        return None
+    path, value = made
+    return replace(found, pairs=path, hashes=found.hashes | {"pairs": value})
+
+
+def _ready_facts(job: PrepareJob) -> Ready | None:
     if not job.record.is_file():
         return None
     record = read_json(job.record)
@@ -76,9 +92,20 @@ def ready(job: PrepareJob) -> Ready | None:
 
 
 def run_prepare(job: PrepareJob) -> None:
-    """Make the facts and the base model, or find both as they were left."""
+    """Make the facts and the base model, or find both as they were left; then the pairs.
+
+    Pairs that are asked for later are added: facts and model stay as they are.
+    """
+    found = _ready_facts(job)
+    if found is None or job.pairs is None:
+        _prepare_facts(job)
+        found = _ready_facts(job)
+    if found is not None and job.pairs is not None:
+        make_pairs(job, read_cases(found.evaluation))
+
+
+def _prepare_facts(job: PrepareJob) -> None:
     from benchmarks.data import prepare
-    from dafnet_plugin.cases import read_cases
 
     made = prepare(
         DatasetConfig.from_dict(job.dataset).spec,
@@ -126,7 +153,9 @@ def siblings(folder: Path) -> list[Path]:
 
 def finish(job: PrepareJob, found: Ready) -> None:
     """Write the record of a job that is done, with the hashes of its files."""
-    write_json(job.record, asdict(found) | {"hashes": _hashes(found), "inputs": job.inputs})
+    record = asdict(found) | {"hashes": _hashes(found), "inputs": job.inputs}
+    del record["pairs"]  # which have a record of their own
+    write_json(job.record, record)
 
 
 def describe(found: Ready) -> str:

@@ -51,6 +51,20 @@ class Result:
         kl: mean KL divergence of the edited from the unedited model there, in nats a token.
         unrelated_before, unrelated_after: accuracy on facts that no edit is about.
         fluency_before, fluency_after: n-gram entropy of generated text, in bits.
+        consistency_edited_before, consistency_edited_after, consistency_untouched_before,
+            consistency_untouched_after: share of pairs, on facts that were edited and on facts
+            that no edit is about, in which the model prefers the summary that is consistent with
+            a document to one that contradicts it, by log-likelihood per token; all of these are
+            None unless the config asks for ``consistency``.
+        consistency_pmi_edited_before, consistency_pmi_edited_after,
+            consistency_pmi_untouched_before, consistency_pmi_untouched_after: the same by
+            pointwise mutual information of summary and document.
+        consistency_swaps: of the pairs on edited facts, by what the contradiction exchanges
+            (``entity``, ``relation``, ``number``): ``pairs`` (how many), ``before`` and ``after``
+            (by log-likelihood), ``pmi_before`` and ``pmi_after``.
+        agreement_greedy_before, agreement_greedy_after: share of greedy continuations, of 10
+            prompts for each edit that do not quote its own, that name the new object.
+        agreement_sampled_before, agreement_sampled_after: the same of sampled continuations.
         weight_change: Frobenius norm of the change of all weights over that of the weights.
         seconds_per_edit: mean, by the wall clock, without scoring; ``seconds_growth``: mean of
             the last tenth of the edits over that of the first tenth, None below 20 edits.
@@ -93,6 +107,19 @@ class Result:
     unrelated_after: float | None = None
     fluency_before: float | None = None
     fluency_after: float | None = None
+    consistency_edited_before: float | None = None
+    consistency_edited_after: float | None = None
+    consistency_untouched_before: float | None = None
+    consistency_untouched_after: float | None = None
+    consistency_pmi_edited_before: float | None = None
+    consistency_pmi_edited_after: float | None = None
+    consistency_pmi_untouched_before: float | None = None
+    consistency_pmi_untouched_after: float | None = None
+    consistency_swaps: dict[str, dict[str, float | None]] | None = None
+    agreement_greedy_before: float | None = None
+    agreement_greedy_after: float | None = None
+    agreement_sampled_before: float | None = None
+    agreement_sampled_after: float | None = None
     weight_change: float | None = None
     seconds_per_edit: float | None = None
     seconds_growth: float | None = None

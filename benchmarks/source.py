@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dafnet_plugin.cases import EditCase
+from dafnet_plugin.data.consistency import ConsistencyPair
 from dafnet_plugin.data.statements import Statement
 from dafnet_plugin.errors import DataError
 from dafnet_plugin.schema import YamlConfig
@@ -84,3 +85,25 @@ class Source(YamlConfig):
             DataError: a file is missing or malformed.
         """
         raise NotImplementedError
+
+    def pairs(
+        self, task: Task, cases: list[EditCase], *, sentences: int, untouched: int
+    ) -> list[ConsistencyPair]:
+        """Make consistency pairs; only sources with templates for their facts override this.
+
+        Args:
+            task: what :meth:`world` was given.
+            cases: evaluation cases of that world, whose facts pairs are made of.
+            sentences: facts that a document states.
+            untouched: facts that no evaluation case edits, of which pairs are made as well, at
+                most.
+
+        Raises:
+            DataError: a file is missing or malformed.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def can_pair(cls) -> bool:
+        """Whether it makes consistency pairs."""
+        return cls.pairs is not Source.pairs

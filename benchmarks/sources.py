@@ -19,6 +19,9 @@ from benchmarks.dafset_source import DAFSetSource
 from benchmarks.source import Source, Task, World
 from dafnet_plugin.cases import EditCase
 from dafnet_plugin.data import LOADERS, counterfact, get_loader, tinyworld, zsre
+from dafnet_plugin.data.consistency import ConsistencyPair
+from dafnet_plugin.data.consistency.pararel import pararel_pairs
+from dafnet_plugin.data.consistency.tinyworld import tinyworld_pairs
 from dafnet_plugin.data.pararel import build_pararel, check_shares
 from dafnet_plugin.data.wordings import Wordings
 from dafnet_plugin.errors import ConfigError, did_you_mean
@@ -68,6 +71,13 @@ class TinyWorldSource(Source):
         made = tinyworld.load(tinyworld.build(task.seed, task.out / "world", self.config()))
         return World(made.train, made.evaluation, made.statements, made.probes, made.bystanders)
 
+    def pairs(
+        self, task: Task, cases: list[EditCase], *, sentences: int, untouched: int
+    ) -> list[ConsistencyPair]:
+        """See :meth:`Source.pairs`."""
+        made, ids = tinyworld.make(task.seed, self.config()), [case.case_id for case in cases]
+        return tinyworld_pairs(made, ids, seed=task.seed, sentences=sentences, untouched=untouched)
+
 
 @dataclass
 class ParaRelSource(Source):
@@ -109,6 +119,14 @@ class ParaRelSource(Source):
             if not any(name in fact.subject for name in edited)
         ]
         return World(made.train, evaluation, statements, statements, bystanders)
+
+    def pairs(
+        self, task: Task, cases: list[EditCase], *, sentences: int, untouched: int
+    ) -> list[ConsistencyPair]:
+        """See :meth:`Source.pairs`."""
+        folder, size = task.folder("pararel"), {"sentences": sentences, "untouched": untouched}
+        made = build_pararel(folder, seed=task.seed, **self.to_dict())
+        return pararel_pairs(made, folder, cases, seed=task.seed, **size)
 
 
 @dataclass

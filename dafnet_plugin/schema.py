@@ -256,5 +256,11 @@ def _describe(kind: Any) -> str:
         return f"a list of {_describe(typing.get_args(kind)[0])}"
     if origin is dict:
         return "keys with {1} for each ({0})".format(*map(_describe, typing.get_args(kind)))
-    names = {float: "a finite number", int: "a whole number", str: "text", bool: "true or false"}
+    names = {
+        float: "a finite number",
+        int: "a whole number",
+        str: "text",
+        bool: "true or false",
+        dict: "keys with values",
+    }
     return names.get(kind, "null" if kind is type(None) else str(kind))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 
 from benchmarks.intervals import field_interval
 from benchmarks.report.model import Group, Section, mean
@@ -19,8 +20,9 @@ from benchmarks.report.view import (
     range_text,
 )
 
-SIDE_EFFECTS = (
-    # header, before, after, significant digits
+Measure = tuple[str, str | None, str, int]
+"""Header, field of the unedited model (None: 0 by definition), of the edited one, digits."""
+SIDE_EFFECTS: tuple[Measure, ...] = (
     ("perplexity", "perplexity_before", "perplexity_after", 4),
     ("KL, nats a token", None, "kl", 3),
     ("unrelated accuracy", "unrelated_before", "unrelated_after", 3),
@@ -70,7 +72,40 @@ def cost_table(section: Section) -> Table | None:
 
 def side_effects_table(section: Section, lengths: Sequence[int]) -> Table | None:
     """What the model was like on text and facts that no edit is about; None if not measured."""
-    columns = [column for column in SIDE_EFFECTS if _measured(section, column[2])]
+    return measures_table(
+        section,
+        lengths,
+        SIDE_EFFECTS,
+        name="side-effects",
+        caption="The model otherwise, after the last edit",
+        note="Perplexity and KL divergence from the unedited model on held-out text; accuracy on "
+        "facts that no edit is about; n-gram entropy of generated text; Frobenius norm of the "
+        "change of all weights over that of the weights.",
+    )
+
+
+def measures_table(
+    section: Section,
+    lengths: Sequence[int],
+    measures: Sequence[Measure],
+    *,
+    name: str,
+    caption: str,
+    note: str,
+    head: Callable[[str], str] | None = None,
+) -> Table | None:
+    """Means of fields of the results after the last edit, a block for each length.
+
+    The last row of a block is the unedited model.
+
+    Args:
+        name, caption, note: of the table; the first two without the section and the lengths.
+        head: what is above the column of a field; neighbours with the same have it in common.
+
+    Returns:
+        None if no field was measured; those that were not have no column.
+    """
+    columns = [column for column in measures if _measured(section, column[2])]
     if not columns:
         return None
     bodies = []
@@ -92,17 +127,15 @@ def side_effects_table(section: Section, lengths: Sequence[int]) -> Table | None
             )
         )
         bodies.append(Body(rows, counted(n, "edit")))
+    heads = groupby([head(column[2]) for column in columns]) if head else ()
     return Table(
-        name=f"{section.slug}-side-effects-{'-'.join(map(str, lengths))}",
-        caption=f"The model otherwise, after the last edit: {section.title}",
+        name=f"{section.slug}-{name}-{'-'.join(map(str, lengths))}",
+        caption=f"{caption}: {section.title}",
         corner="method",
+        groups=[(text, len(list(some))) for text, some in heads],
         columns=[column[0] for column in columns],
         bodies=bodies,
-        notes=[
-            "Perplexity and KL divergence from the unedited model on held-out text; accuracy on "
-            "facts that no edit is about; n-gram entropy of generated text; Frobenius norm of the "
-            "change of all weights over that of the weights."
-        ],
+        notes=[note],
     )
 
 

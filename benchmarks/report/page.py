@@ -13,6 +13,7 @@ from markupsafe import Markup
 from benchmarks.methods import repair_of
 from benchmarks.report import (
     capacity,
+    consistency,
     cost_tables,
     examples,
     figures,
@@ -91,6 +92,8 @@ class Page:
             "before_after_table": score_tables.before_after_table(section),
             "trade_off": self._show(figures.trade_off(section, self.styles)),
             "criteria": _by_length(section, score_tables.criteria_table),
+            "consistency": _by_length(section, consistency.consistency_table),
+            "swaps": _by_length(section, consistency.swaps_table),
             "cost": self._show(figures.cost(section, self.styles)),
             "cost_table": cost_tables.cost_table(section),
             "side_effects": _by_length(section, cost_tables.side_effects_table),

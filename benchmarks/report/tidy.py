@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.intervals import Interval, field_interval
+from benchmarks.report.consistency import CONSISTENCY, swap_pairs, swap_share
 from benchmarks.report.cost_tables import SIDE_EFFECTS
 from benchmarks.report.model import WHEN, Group, Section, Study
 from benchmarks.report.score_tables import criterion, criterion_counts
 from benchmarks.report.view import errors, hashes
+from dafnet_plugin.data.consistency import SWAPS
 
 COLUMNS = (
     *("dataset", "model", "method", "variant", "num_edits", "when", "measure"),
@@ -22,6 +24,7 @@ MEASURES = (
     *("retention", "seconds_per_edit", "seconds_growth", "memory_mb", "peak_memory_mb"),
     *("stored_mb", "training_seconds"),
     *(name for _, before, after, _ in SIDE_EFFECTS for name in (before, after) if name),
+    *(name for _, before, after, _ in CONSISTENCY for name in (before, after) if name),
 )
 
 
@@ -86,9 +89,26 @@ def _rows(section: Section, group: Group) -> Iterator[dict[str, Any]]:
                     "units": cases,
                     "unit": "cases",
                 }
+    yield from _swap_rows(group)
     for name in MEASURES:
         if interval := field_interval(group.ok, name):
             yield {"measure": name} | _interval(interval)
+
+
+def _swap_rows(group: Group) -> Iterator[dict[str, Any]]:
+    """Consistency of edited facts by what is exchanged, before and at the end, by both scores."""
+    for swap in SWAPS:
+        for score, prefix in (("consistency", ""), ("consistency_pmi", "pmi_")):
+            for when, key in (("before", "before"), ("final", "after")):
+                value = swap_share(group, swap, prefix + key)
+                if value is not None:
+                    yield {
+                        "when": when,
+                        "measure": f"{score}:{swap}",
+                        "value": _number(value),
+                        "units": swap_pairs(group, swap),
+                        "unit": "pairs",
+                    }
 
 
 def _interval(interval: Interval) -> dict[str, Any]:

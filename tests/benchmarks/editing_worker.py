@@ -13,9 +13,12 @@ from typing import Any
 
 import yaml
 
+from benchmarks.consistency import ConsistencyConfig
+from benchmarks.consistency.bench import ConsistencyBench
 from benchmarks.editing import SIDE_EFFECT_SEQUENCES, Bench
 from benchmarks.jobs import CellJob, Sequence
 from dafnet_plugin.cases import EditCase, EditRequest, PortabilityTest, Probe, Query, write_cases
+from dafnet_plugin.data.consistency import ConsistencyPair, write_pairs
 from tests.benchmarks.methods.driving import two_layers
 
 FAMILY, MODEL, FOLDER = sys.argv[1], sys.argv[2], Path(sys.argv[3])
@@ -33,6 +36,8 @@ FEW, OTHERS, ONE, LATE = (
     Sequence(1, 0, [6]),
     Sequence(1, SIDE_EFFECT_SEQUENCES, [7]),
 )
+CONSISTENT = ("FT", "GRACE")
+"""Methods, one that changes weights and one that does not, that consistency is measured of."""
 
 
 def case_of(index: int) -> EditCase:
@@ -91,6 +96,35 @@ def job_of(method: str) -> CellJob:
     )
 
 
+def consistent_job(job: CellJob) -> CellJob:
+    """The same job with pairs on the facts of its cases, and on one that no case is about."""
+    pairs = []
+    for index in range(9):
+        request, old = case_of(index).request, "Rome" if index % 5 != 2 else "Paris"
+        new, edited = f"{request.prompt} {request.target_new}.", index < 8
+        pairs.append(
+            ConsistencyPair(
+                f"It is cold. {new}",
+                new,
+                f"{request.prompt} {old} or not.",
+                edited,
+                "entity",
+                f"case {index}" if edited else None,
+            )
+        )
+    write_pairs(FOLDER / "pairs.jsonl", pairs)
+    settings = ConsistencyConfig.from_dict({"new_tokens": 3, "generated": 2}).to_dict()
+    return dataclasses.replace(job, consistency=settings, pairs=str(FOLDER / "pairs.jsonl"))
+
+
+def consistent_runs(job: CellJob) -> dict[str, Any]:
+    """The same sequences as without consistency, two of them."""
+    bench = ConsistencyBench.build(consistent_job(job))
+    base = weights(bench.editor.model)
+    runs = {name: bench.run(sequence)[0] for name, sequence in (("few", FEW), ("late", LATE))}
+    return runs | {"clean": weights(bench.editor.model) == base}
+
+
 def weights(model: Any) -> dict[str, bytes]:
     """The bits of all weights."""
     named = [*model.named_parameters(), *model.named_buffers()]
@@ -125,7 +159,8 @@ def report_on(method: str) -> dict[str, Any]:
         bench.run(FEW)
     except RuntimeError:
         clean["failed"] = weights(bench.editor.model) == base
-    return {"runs": runs, "clean": clean, "edited": edited, "progress": counted}
+    found = {"runs": runs, "clean": clean, "edited": edited, "progress": counted}
+    return found | ({"consistent": consistent_runs(job)} if method in CONSISTENT else {})
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.config import ROOT, BenchmarkConfig
+from benchmarks.consistency import ConsistencyConfig
 from dafnet_plugin.errors import ConfigError
 
 GOOD: dict[str, Any] = {
@@ -93,6 +94,14 @@ def test_sizes_of_a_model_are_keys_beside_its_name(tmp_path: Path) -> None:
         ({"name": "a/b"}, r"name: 'a/b'; allowed: the name of a folder"),
         ({"methods": [MEND], "training_seconds": 0.0}, r"training_seconds: 0.*allowed: above 0"),
         (
+            {"consistency": True, "datasets": [{"name": "facts", "source": "zsre"}]},
+            r"consistency: the source zsre of the data set facts makes no consistency pairs; "
+            r"allowed: data sets of tinyworld, pararel, or consistency: false",
+        ),
+        ({"consistency": {"sentences": 1}}, r"consistency\.sentences: 1; allowed: at least 2"),
+        ({"consistency": {"fact": 1}}, r"consistency\.fact: unknown key .*did you mean 'facts'"),
+        ({"consistency": "yes"}, r"consistency: 'yes'; allowed: true or false or keys with values"),
+        (
             {"methods": [MEND, DAFNET], "training_seconds": "DAFNET"},
             r"training_seconds: 'DAFNET'; allowed: seconds, or .*\(MEND, DAFNET-a\)",
         ),
@@ -119,6 +128,14 @@ def test_every_problem_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         read(tmp_path, threads=0, seeds=[-1], methods=[{"name": "FT"}])
     assert all(key in str(error.value) for key in ("threads", "seeds", "methods[0]"))
+
+
+def test_consistency_is_measured_if_it_is_asked_for(tmp_path: Path) -> None:
+    assert read(tmp_path).consistency_settings is None
+    assert read(tmp_path, consistency=False).consistency_settings is None
+    assert read(tmp_path, consistency=True).consistency_settings == ConsistencyConfig()
+    settings = read(tmp_path, consistency={"facts": 7}).consistency_settings
+    assert settings == ConsistencyConfig(facts=7)
 
 
 def test_one_label_may_stand_for_other_files_on_other_models(tmp_path: Path) -> None:

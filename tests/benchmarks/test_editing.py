@@ -26,6 +26,11 @@ METHODS = {
 }
 MODULES_OF_THEIR_OWN = {"LoRA", "GRACE", "WISE"}
 MEASURED_BY_TIME = {"seconds_per_edit", "seconds_growth", "memory_mb", "peak_memory_mb"}
+CONSISTENCY = {
+    item.name
+    for item in dataclasses.fields(Result)
+    if item.name.startswith(("consistency", "agreement"))
+}
 FROM_TEXT = ["perplexity", "unrelated", "fluency"]
 
 
@@ -81,7 +86,7 @@ def test_every_field_of_a_result_is_measured(report: dict[str, Any]) -> None:
     }
     for method, found in report.items():
         fields = found["runs"]["few"]["fields"]
-        assert set(fields) == known - identity
+        assert set(fields) == known - identity - CONSISTENCY
         missing = {name for name, value in fields.items() if value is None}
         # Three edits are too few for a growth; some methods have modules instead of changes.
         expected = {"seconds_growth"} | ({"weight_change"} & missing)
@@ -147,6 +152,31 @@ def test_not_every_sequence_is_read_for_side_effects(report: dict[str, Any]) -> 
         assert not [name for name in late["fields"] if name.startswith(tuple(FROM_TEXT))]
         assert "kl" not in late["fields"] and "stored_mb" in late["fields"]
         assert others["fields"]["kl"] is not None and others["details"]["examples"] == []
+
+
+def test_consistency_is_measured_beside_all_else(report: dict[str, Any]) -> None:
+    methods = [method for method, found in report.items() if "consistent" in found]
+    assert "FT" in methods
+    for method in methods:
+        found, runs = report[method]["consistent"], report[method]["runs"]
+        assert found["clean"]
+        for name in ("few", "late"):
+            fields = {k: v for k, v in found[name].items() if k not in MEASURED_BY_TIME}
+            plain = runs[name]["fields"]
+            rest = {key: value for key, value in fields.items() if key not in CONSISTENCY}
+            assert rest == {k: v for k, v in plain.items() if k not in MEASURED_BY_TIME}, method
+            # Not every one of many sequences is asked.
+            assert set(fields) - set(rest) == (CONSISTENCY if name == "few" else set())
+        few = found["few"]
+        swaps = few["consistency_swaps"]
+        assert {key: row["pairs"] for key, row in swaps.items()} == {"entity": 3}
+        shares = [few[name] for name in CONSISTENCY - {"consistency_swaps"}]
+        assert all(0 <= share <= 1 for share in shares)
+        assert swaps["entity"]["after"] == few["consistency_edited_after"]
+        assert {
+            few["agreement_greedy_after"] * 20 % 1,
+            few["consistency_edited_after"] * 3 % 1,
+        } == {0}
 
 
 # -- without EasyEdit ---------------------------------------------------------------------------

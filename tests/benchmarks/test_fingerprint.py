@@ -21,6 +21,8 @@ NO_SCORE_DEPENDS_ON = {
     "benchmarks/mixing.py": "used in meta-training only, where it counts",
     "benchmarks/source.py": "data count by their bytes",
     "benchmarks/sources.py": "data count by their bytes",
+    "benchmarks/consistency/__init__.py": "names what is in the package",
+    "benchmarks/consistency/config.py": "settings count by their values",
     "benchmarks/config.py": "what was configured counts by the hyper-parameters and the files",
     "benchmarks/entries.py": "likewise",
     "benchmarks/jobs.py": "a job counts by what is in it",
@@ -82,6 +84,10 @@ def counted(*groups: tuple[str, ...]) -> set[str]:
     [
         ("benchmarks/editing.py", (fingerprint.EDITING, fingerprint.DAFNET)),
         (
+            "benchmarks/consistency/bench.py",
+            (fingerprint.EDITING, fingerprint.DAFNET, fingerprint.CONSISTENCY),
+        ),
+        (
             "benchmarks/meta_training.py",
             (
                 fingerprint.TRAINING,
@@ -121,7 +127,10 @@ def test_only_what_has_an_effect_counts(tmp_path: Path) -> None:
 
 
 def test_every_listed_file_is_there() -> None:
-    for name in ("DATA", "EASYEDIT", "EDITING", "TRAINING", "DAFNET", "DAFNET_TRAINING", "METHOD"):
+    for name in (
+        *("DATA", "EASYEDIT", "EDITING", "TRAINING", "DAFNET", "DAFNET_TRAINING", "METHOD"),
+        *("PAIRS", "CONSISTENCY"),
+    ):
         for path in getattr(fingerprint, name):
             assert (ROOT / path).exists(), f"{name}: {path}"
 
@@ -141,6 +150,8 @@ def copied(folder: Path) -> Path:
     [
         ("benchmarks/cli/run.py", set()),
         ("benchmarks/results.py", set()),
+        ("benchmarks/consistency/measure.py", set()),
+        ("dafnet_plugin/data/consistency/templates.py", set()),
         ("dafnet_plugin/network/layer.py", {"DAFNET"}),
         ("benchmarks/editing.py", {"DAFNET", "FT", "GRACE", "TPATCHER"}),
         ("dafnet_plugin/methods/tpatcher/losses.py", {"TPATCHER"}),
@@ -172,6 +183,54 @@ def test_a_change_concerns_the_methods_that_depend_on_it(
     assert {name for name, value in before.items() if code(name) != value} == methods
 
 
+def test_pairs_and_their_scores_count_where_they_are_asked_for_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = copied(tmp_path)
+    monkeypatch.setattr(fingerprint, "ROOT", root)
+    asked = {
+        "facts": fingerprint.data_code.__wrapped__,  # type: ignore[attr-defined]
+        "pairs": fingerprint.pairs_code.__wrapped__,  # type: ignore[attr-defined]
+        "cells": lambda: fingerprint.cell_code("FT"),
+        "consistent cells": lambda: fingerprint.cell_code("FT", consistency=True),
+    }
+    before = {name: ask() for name, ask in asked.items()}
+
+    def changed(path: str, old: str, new: str) -> set[str]:
+        text = (root / path).read_text()
+        assert old in text
+        (root / path).write_text(text.replace(old, new))
+        found = {name for name, ask in asked.items() if ask() != before[name]}
+        (root / path).write_text(text)
+        return found
+
+    templates = "dafnet_plugin/data/consistency/templates.py"
+    assert changed(templates, "sentences < 2", "sentences < 3") == {"pairs"}
+    own = "task.seed, self.config()), [case.case_id"
+    assert changed("benchmarks/sources.py", own, own.replace("seed", "seed + 1")) == {"pairs"}
+    facts = "made.train, evaluation, statements"
+    assert changed("benchmarks/sources.py", facts, "made.train, [], statements") == {
+        "facts",
+        "pairs",
+    }
+    assert changed("benchmarks/consistency/measure.py", "most < 2", "most < 1") == {
+        "consistent cells"
+    }
+    assert fingerprint.cell_code("FT") == editing_code("FT") != before["consistent cells"]
+
+
+def test_names_that_do_not_count_are_left_out_wherever_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.py"
+    path.write_text("from a import b\n\n\nclass C:\n    def f(self):\n        pass\n")
+    before = meaning(path)
+    path.write_text(
+        "from a import b, pairs\nfrom c import pairs\n\n\nclass C:\n    def f(self):\n"
+        "        pass\n\n    @classmethod\n    def pairs(cls):\n        return 1\n"
+    )
+    assert meaning(path) != before
+    assert meaning(path, {"pairs"}) == before
+
+
 def test_a_worker_refuses_a_job_that_was_made_of_other_code() -> None:
     job = CellJob(
         alg_name="FT", label="FT", hparams="", model="", cases="", train_cases="", texts="",
@@ -182,3 +241,5 @@ def test_a_worker_refuses_a_job_that_was_made_of_other_code() -> None:
     assert training_code("MEND") != training_code("DAFNET")
     with pytest.raises(ConfigError, match=r"code that FT depends on has changed"):
         check_unchanged(CellJob(**vars(job) | {"code": "another"}))
+    with pytest.raises(ConfigError, match=r"code that FT depends on has changed"):
+        check_unchanged(CellJob(**vars(job) | {"consistency": {}}))

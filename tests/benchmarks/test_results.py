@@ -77,6 +77,20 @@ def test_fields_of_later_versions_are_left_out(tmp_path: Path) -> None:
     assert read_results(path) == [RESULT]
 
 
+def test_lines_from_before_consistency_was_measured_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    new = replace(RESULT, sequence=1, consistency_edited_after=0.5, agreement_greedy_after=1.0)
+    new = replace(new, consistency_swaps={"entity": {"pairs": 2, "after": 0.5}})
+    for result in (RESULT, new):
+        append_result(path, result)
+    old, line = path.read_text().splitlines()
+    named = {name: value for name, value in json.loads(old).items() if "consistency" in name}
+    assert len(named) == 9 and set(named.values()) == {None}
+    kept = {k: v for k, v in json.loads(old).items() if k not in named and "agreement" not in k}
+    path.write_text(f"{json.dumps(kept)}\n{line}\n")
+    assert read_results(path) == [RESULT, new]
+
+
 @pytest.mark.parametrize("line", ["nonsense", "{}", "[1]", '{"schema": 99}', '{"schema": 1}'])
 def test_other_lines_are_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "results.jsonl"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,27 @@ def test_pararel_has_a_thousand_edits(data_dir: Path, tmp_path: Path) -> None:
     check(world)
     assert len(world.train) == 1175 and len(world.evaluation) >= 1000
     assert 130 <= len(world.bystanders) <= 150
+
+
+def test_sources_with_templates_make_consistency_pairs() -> None:
+    assert {name for name, source in SOURCES.items() if source.can_pair()} == {
+        "tinyworld",
+        "pararel",
+    }
+    source = SOURCES["cases"].from_dict({"train": "a", "eval": "b"})
+    with pytest.raises(NotImplementedError):
+        source.pairs(Task(0, Path(), Path()), [], sentences=3, untouched=1)
+
+
+def test_pararel_has_pairs_on_every_edit(data_dir: Path, tmp_path: Path) -> None:
+    task = Task(0, data_dir, tmp_path)
+    cases = list(make("pararel", task).evaluation[:300])
+    source = SOURCES["pararel"].from_dict({})
+    pairs = source.pairs(task, cases, sentences=3, untouched=40)
+    assert {pair.case_id for pair in pairs if pair.edited} == {item.case_id for item in cases}
+    swaps = Counter((pair.swap, pair.edited) for pair in pairs)
+    assert swaps["entity", True] == swaps["number", True] == 300
+    assert swaps["entity", False] == 40 and swaps["relation", True] > 30
 
 
 def test_counterfact_has_a_thousand_edits(data_dir: Path, tmp_path: Path) -> None:

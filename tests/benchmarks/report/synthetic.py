@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -159,6 +160,7 @@ def make(
         unrelated_after=round(0.98 - 0.6 * drift * tens / 3, 4),
         fluency_before=5.9,
         fluency_after=round(5.9 - drift * tens, 4),
+        **(_consistency(end["reliability"], drift) if dataset == "ripple" else {}),
         weight_change=round(0.002 * num_edits**0.5, 6),
         seconds_per_edit=round(seconds * (1 + 0.2 * tens + 0.05 * float(rng.random())), 6),
         seconds_growth=round(1 + 0.1 * tens, 4) if num_edits >= 20 else None,
@@ -182,6 +184,25 @@ def make(
         _examples(dataset, sequence, last, min(num_edits, 3)),
     )
     return result, details
+
+
+def _consistency(learnt: float, drift: float) -> dict[str, Any]:
+    """Fields of consistency; the last swap is one that no pair has."""
+    learnt = min(max(learnt, 0.0), 1.0)
+    fields: dict[str, Any] = {"agreement_greedy_before": 0.0, "agreement_sampled_before": 0.01}
+    for score, share in (("consistency", 0.5), ("consistency_pmi", 0.6)):
+        fields |= {
+            f"{score}_edited_before": share,
+            f"{score}_edited_after": round(share + 0.4 * learnt, 4),
+            f"{score}_untouched_before": 0.9,
+            f"{score}_untouched_after": round(0.9 - 0.4 * drift, 4),
+        }
+    fields["agreement_greedy_after"] = round(0.5 * learnt, 4)
+    fields["agreement_sampled_after"] = round(0.3 * learnt, 4)
+    row = {"before": 0.5, "after": learnt, "pmi_before": 0.6, "pmi_after": 1 - learnt / 2}
+    return fields | {
+        "consistency_swaps": {"entity": {"pairs": 6, **row}, "number": row | {"pairs": 2}}
+    }
 
 
 def _rng(*what: object) -> np.random.Generator:

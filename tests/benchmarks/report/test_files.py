@@ -47,6 +47,16 @@ def test_csv_has_every_final_score(report: Path, small_dir: Path) -> None:
                 assert float(row["low"]) == pytest.approx(group.score(name).low, abs=1e-5)
                 assert row["best"] == str(int(label in verdict.best))
             assert float(found[(*key, "kl")]["value"]) == pytest.approx(group.mean("kl"), rel=1e-4)
+            name = "consistency_pmi_edited_after"
+            if section.dataset == "ripple":
+                assert float(found[(*key, name)]["value"]) == pytest.approx(group.mean(name))
+                row = found[(*key, "consistency_pmi:number")]
+                pairs = (float(row["value"]), int(row["units"]), row["unit"])
+                shares = [r.consistency_swaps["number"]["pmi_after"] for r in group.ok]
+                mean = pytest.approx(sum(shares) / len(shares), abs=1e-5)
+                assert pairs == (mean, 2 * len(group.ok), "pairs")
+            else:
+                assert (*key, name) not in found
     failed = next(row for row in rows if row["status"] == "failed")
     assert failed["error"] == "RuntimeError: <made up> & failed" and failed["failed"] == "1"
 

@@ -127,6 +127,46 @@ def test_criteria_side_effects_and_variants(page: Page, small: Study) -> None:
     assert "SERAC, if not as-is: " in page.text
 
 
+def test_consistency_is_shown_where_it_was_measured(page: Page, small: Study) -> None:
+    section = small.sections[0]
+    table = page.table("Factual consistency, after the last edit: ripple, tiny-gpt2")
+    heads = [(cell.text, cell.span) for cell in table.rows[0][1:]]
+    assert heads == [
+        ("by log-likelihood", 2),
+        ("by mutual information", 2),
+        ("new object named", 2),
+    ]
+    group = section.groups["MEMIT", 50]
+    fields = [
+        f"{name}_after"
+        for name in (
+            *("consistency_edited", "consistency_untouched", "consistency_pmi_edited"),
+            *("consistency_pmi_untouched", "agreement_greedy", "agreement_sampled"),
+        )
+    ]
+    for cell, name in zip(table.cells("MEMIT"), fields, strict=True):
+        assert float(cell.text) == pytest.approx(group.mean(name), abs=6e-4)
+    before = [cell.text for cell in table.cells("unedited model")]
+    assert before == ["0.500", "0.900", "0.600", "0.900", "0", "0.0100"]
+    assert [cell.text for cell in table.cells("FT") if cell.span == 6] == ["not run"]
+    shorter = page.table(
+        "Factual consistency, after the last edit: ripple, tiny-llama, shorter sequences"
+    )
+    assert next(c for c in shorter.cells("MEND") if c.span == 6).text == "failed"
+    swaps = page.table("Consistency by what is exchanged, edited facts: ripple, tiny-gpt2")
+    assert [cell.text for cell in swaps.rows[1]] == ["entity", "number"] * 2
+    learnt = group.results[0].consistency_swaps["entity"]["after"]
+    assert [cell.text for cell in swaps.cells("MEMIT")] == [
+        *[f"{learnt:.3f}"] * 2,
+        *[f"{1 - learnt / 2:.3f}"] * 2,
+    ]
+    assert swaps.cells("MEMIT")[0].attributes["title"] == "6 pairs"
+    assert [c.text for c in swaps.cells("unedited model")] == ["0.500", "0.500", "0.600", "0.600"]
+    others = [section.title for section in small.sections if section.dataset != "ripple"]
+    assert others
+    assert not [t for t in others if f"Factual consistency, after the last edit: {t}" in page.text]
+
+
 def test_provenance_leads_to_the_run(page: Page) -> None:
     row = page.table("Where these numbers come from: ripple, tiny-gpt2").cells("DAFNET")
     run = row[4].text

@@ -18,7 +18,7 @@ edits; the edited model computes no gradients of its own weights; batches of the
 Parameters have the names that ours have, so that both can have the same values.
 """
 
-from benchmarks.speed.reference_like.method import Memory, ReferenceLike
+from benchmarks.speed.reference_like.method import Memory, ReferenceLike, question_loss
 from benchmarks.speed.reference_like.network import PlainNetwork
 
-__all__ = ["Memory", "PlainNetwork", "ReferenceLike"]
+__all__ = ["Memory", "PlainNetwork", "ReferenceLike", "question_loss"]

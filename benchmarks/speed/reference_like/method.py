@@ -94,7 +94,7 @@ class ReferenceLike:
             for n, m in enumerate(self.sources)
         ]
         with torch.enable_grad():
-            nll = -masked_sum(_log_likelihood(_logits(self.original, edits), edits.labels), edits)
+            nll = -_masked_sum(_log_likelihood(_logits(self.original, edits), edits.labels), edits)
             nll.backward()
         for handle in handles:
             handle.remove()
@@ -113,6 +113,7 @@ class ReferenceLike:
         made = []
         for number, (edit_module, rows) in enumerate(zip(self.modules, signals, strict=True)):
             network = self.networks[f"{edit_module.d_in}x{edit_module.d_out}"]
+            assert isinstance(network, PlainNetwork)  # nothing else is in there
             none = [rows[0].new_zeros(0, rows[0].shape[1])] * len(network.layers)
             before = past.representations[number] if past else none
             z, representations, update_scale, past_scale = network(
@@ -163,18 +164,23 @@ class ReferenceLike:
         losses = dict.fromkeys(tokens, 0.0)
         with self.edited(memory):
             for question in questions:
-                after = _logits(self.model, question.batch)
-                if question.compares:
-                    with torch.no_grad():
-                        before = _logits(self.original, question.batch)
-                    every = _divergence(before, after)
-                else:
-                    every = -_log_likelihood(after, question.batch.labels)
-                total = masked_sum(every, question.batch)
+                total = question_loss(self.model, self.original, question)
                 loss = question.weight / tokens[question.name] * total
                 loss.backward(retain_graph=True)  # through the network, every time
                 losses[question.name] += loss.item()
         return losses
+
+
+def question_loss(model: nn.Module, original: nn.Module, question: Question) -> Tensor:
+    """Loss of the edited model summed over the positions that count, in nats."""
+    after = _logits(model, question.batch)
+    if question.compares:
+        with torch.no_grad():
+            before = _logits(original, question.batch)
+        every = _divergence(before, after)
+    else:
+        every = -_log_likelihood(after, question.batch.labels)
+    return _masked_sum(every, question.batch)
 
 
 def _published(dafnet: DAFNet) -> NetworkConfig:
@@ -207,7 +213,7 @@ def _divergence(before: Tensor, after: Tensor) -> Tensor:
     return (before.exp() * (before - after)).sum(-1)
 
 
-def masked_sum(every: Tensor, batch: TokenBatch) -> Tensor:
+def _masked_sum(every: Tensor, batch: TokenBatch) -> Tensor:
     """Sum of what is known of every position over those that count."""
     return (every * batch.scored).sum()
 

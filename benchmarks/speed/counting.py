@@ -29,13 +29,14 @@ class Allocations(TorchDispatchMode):
         peak: the most there were at once.
         total: all that were made.
         largest: the largest single storage made.
+        calls: operations on tensors, those that only show memory in another shape left out.
         read: bytes of tensors from before that were read, each counted once.
         written: bytes of tensors from before that were changed in place, likewise.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.live = self.peak = self.total = self.largest = 0
+        self.live = self.peak = self.total = self.largest = self.calls = 0
         self._known: dict[int, bool] = {}  # whether a storage was made meanwhile
         self._read: dict[int, int] = {}
         self._written: dict[int, int] = {}
@@ -52,6 +53,7 @@ class Allocations(TorchDispatchMode):
         for tensor in outputs:
             self._note(tensor, made=True)
         if not func.is_view:
+            self.calls += 1
             self._touch(func, inputs, sum(map(_bytes, outputs)))
         return found
 
@@ -180,15 +182,16 @@ def backward_passes() -> Iterator[list[int]]:
 def calls_of(module: nn.Module) -> Iterator[Counter[str]]:
     """Count what goes through a module and through each linear layer in it.
 
-    ``calls`` are those of the module itself, ``tokens`` the positions of these calls; by name, the
-    rows that a linear layer is applied to.
+    ``calls`` are those of the module itself, ``tokens`` the positions of these calls where it is a
+    model that reads token ids; by name, the rows that a linear layer is applied to.
     """
     seen: Counter[str] = Counter()
 
     def begun(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        first = next(iter((*args, *kwargs.values())))
         seen["calls"] += 1
-        seen["tokens"] += first.numel() if not first.is_floating_point() else len(first)
+        ids = next(iter((*args, *kwargs.values())))
+        if isinstance(ids, Tensor) and not ids.is_floating_point():
+            seen["tokens"] += ids.numel()
 
     hooks = [module.register_forward_pre_hook(begun, with_kwargs=True)]
     for name, linear in module.named_modules():

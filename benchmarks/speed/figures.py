@@ -34,7 +34,7 @@ def figures(curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Figure]:
     """The plots that there are curves for."""
     looks = looks_of_all()
     panels = {
-        "edit-time": [_panel("Time of an edit", "edits made before and this one", "ms",
+        "edit-time": [_panel("Time of an edit", "place of the edit in the sequence", "ms",
                              curves.get(TIME, ()), looks, 1000)],
         "step-time": [_panel("Time of a training step", "edits of the step", "s",
                              [*curves.get("step_time", ()), *curves.get("long_step", ())], looks)],

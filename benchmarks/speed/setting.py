@@ -28,6 +28,8 @@ POSITIONS = 128
 """Context of the models, in tokens."""
 QUESTION_TEXTS = 128
 """Texts of one batch of a loss, as in meta-training."""
+PLAIN_TEXTS, PLAIN_TOKENS = 8, 40
+"""Of plain text in a training step, each position of which is scored; no more than edits."""
 SIGNAL_TEXTS = 64
 """Edits of a forward pass for signals, where there are many."""
 
@@ -179,7 +181,7 @@ class Setting:
         return ReferenceLike(model, self.names(), dafnet, SIGNAL_TEXTS)
 
     def questions(self, edits: int) -> list[Question]:
-        """Losses of a training step: the facts, and as many other texts for each of two losses."""
+        """Losses of a training step: the facts, as many texts for two losses, and plain text."""
         kinds = (("reliability", 0.1, False), ("generality", 0.1, False), ("locality", 0.2, True))
         found = []
         for number, (name, weight, compares) in enumerate(kinds):
@@ -187,7 +189,12 @@ class Setting:
             for start in range(0, edits, QUESTION_TEXTS):
                 batch = self.batch(texts[start : start + QUESTION_TEXTS])
                 found.append(Question(name, batch, weight, compares))
-        return found
+        rng = random.Random(self.seed)
+        plain = [
+            Encoded(tuple(rng.randrange(1, self.size.vocabulary) for _ in range(PLAIN_TOKENS)), 1)
+            for _ in range(min(edits, PLAIN_TEXTS))
+        ]
+        return [*found, Question("text", collate(plain, self.pad_id), 0.1, True)]
 
     def encoded(self, facts: Sequence[EditRequest]) -> list[Encoded]:
         """Facts as token ids."""

@@ -119,7 +119,7 @@ FULL = Sizes(
 _TINY = NetworkConfig(
     layers=2, intra_dim=8, inter_dim=6, inter_heads=2, gate_dim=4, gate_heads=2, ffn_dim=8
 )
-_SMALL = ModelSize(layers=2, width=16, heads=2, vocabulary=300, edited=1)
+_SMALL = ModelSize(layers=3, width=16, heads=2, vocabulary=300, edited=2)
 
 SMOKE = Sizes(
     smoke=True,

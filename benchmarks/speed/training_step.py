@@ -131,5 +131,6 @@ def _curve(name: str, peaks: dict[Any, Peak]) -> Curve:
 
 
 def _millions(size: ModelSize) -> float:
-    """Parameters of a model, about."""
-    return (12 * size.layers * size.width**2 + size.vocabulary * size.width) / 1e6
+    """Parameters of a model, about, in two digits."""
+    count = 12 * size.layers * size.width**2 + size.vocabulary * size.width
+    return float(f"{count / 1e6:.2g}")

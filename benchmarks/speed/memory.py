@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,6 +83,7 @@ def _apart(threads: int, prepare: Prepare, arguments: tuple[Any, ...]) -> Peak:
 def _measured(sender: Any, threads: int, prepare: Prepare, arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(threads)
     work = prepare(*arguments)
+    _give_back()
     meter = Meter(torch.device("cpu"))
     before = meter.memory()
     with meter.running():
@@ -88,3 +91,11 @@ def _measured(sender: Any, threads: int, prepare: Prepare, arguments: tuple[Any,
     held = meter.memory() - before
     del kept  # only now
     sender.send(Peak(int(meter.peak or 0) - before, held, meter.peak, meter.seconds[0]))
+
+
+def _give_back() -> None:
+    """Let the system have what preparing has freed; the work would use it again unseen."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:  # glibc only
+        trim(0)

@@ -180,9 +180,8 @@ def test_editing_keeps_no_second_model(setting: Setting) -> None:
     held = {}
     for who in (editing_memory.PUBLISHED, editing_memory.PLAIN):
         held[who] = counted(editing_memory.prepare, SMOKE, 0, who, 3, SMOKE.model).held
-    weights = sum(m.weight.numel() * m.weight.element_size() for m in setting.modules())
-    squares = sum(4 * max(m.shape) ** 2 for m in setting.modules())
-    assert held[editing_memory.PUBLISHED] <= weights + editing_memory.SQUARES * squares
+    allowed = editing_memory.allowed(setting.modules(), least_squares=False)
+    assert held[editing_memory.PUBLISHED] <= allowed
     assert held[editing_memory.PLAIN] > model
 
 

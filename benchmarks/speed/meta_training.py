@@ -81,6 +81,7 @@ def prepare(context: Context) -> tuple[BaseModelReport, list[EditCase], list[Edi
         if sizes.base_steps
         else None,
         progress=False,
+        others=[ROOT / ".cache" / "tiny-world" / "tiny-gpt2"],  # what `make demo` has left
     )
     evaluation, _ = independent(world.evaluation)
     return report, world.train, evaluation

@@ -18,6 +18,7 @@ def render(results: Mapping[str, Any]) -> str:
     if results["phases"]:
         parts += ["", *floor_table(results)]
     parts += ["", *_budgets(results["benchmarks"])]
+    parts += [f"\n**{name} failed:** {error}" for name, error in results["failed"].items()]
     return "\n".join(parts) + "\n"
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.speed.context import Context
 from benchmarks.speed.memory import ProcessDiedError, counted, peak_of
-from benchmarks.speed.run import BENCHMARKS, main
+from benchmarks.speed.result import Outcome
+from benchmarks.speed.run import BENCHMARKS, Benchmark, main
 from tests.benchmarks.speed.work import allocate, die
 
 
@@ -35,6 +37,25 @@ def test_a_smoke_test_writes_json_table_and_plots(
         "step-time.png",
         "step-time.svg",
     }
+
+
+def test_what_fails_is_said_and_keeps_nothing_else_from_being_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_: Context) -> Outcome:
+        raise ProcessDiedError("out of memory")
+
+    monkeypatch.setitem(BENCHMARKS, "edits", Benchmark(fail, 1))
+    only = ["--only", "edits", "loss_memory", "--out", str(tmp_path)]
+    threads = torch.get_num_threads()
+    try:
+        assert main(["--smoke", "--threads", "1", *only]) == 1
+    finally:
+        torch.set_num_threads(threads)
+    data = json.loads((tmp_path / "speed.json").read_text())
+    assert data["failed"] == {"edits": "ProcessDiedError: out of memory"}
+    assert list(data["metrics"]) == ["loss_memory"]
+    assert "**edits failed:** ProcessDiedError: out of memory" in capsys.readouterr().out
 
 
 def test_unknown_metrics_are_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,7 @@ def results(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
     return {
         "provenance": provenance, "metrics": {}, "curves": {}, "machine_rates": None, "phases": [],
-        "benchmarks": {}, **changes,
+        "benchmarks": {}, "failed": {}, **changes,
     }  # fmt: skip
 
 

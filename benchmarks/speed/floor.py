@@ -71,9 +71,25 @@ def measure_phase(name: str, work: Work, machine: Machine, repeats: int) -> Phas
         kept = work()
         moved = allocations.read + allocations.written + allocations.live
     del kept
+    calls = allocations.calls
     times = Sample(tuple(seconds(work) for _ in range(max(repeats, 1))))
     least = machine.floor(moved, computed)
-    return Phase(name, times.median, times.spread, moved, computed, least)
+    return Phase(
+        name, times.median, times.spread, moved, computed, least, calls, most_of_the_time(work)
+    )
+
+
+def most_of_the_time(work: Work, count: int = 3) -> tuple[tuple[str, float], ...]:
+    """The operations that a profile has most of the time in, with their shares of all operations.
+
+    What Python does between operations is not in these shares.
+    """
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        work()
+    spent = {event.key: event.self_cpu_time_total for event in profile.key_averages()}
+    total = sum(spent.values()) or 1.0
+    largest = sorted(spent.items(), key=lambda item: -item[1])[:count]
+    return tuple((name.removeprefix("aten::"), time / total) for name, time in largest)
 
 
 def works(setting: Setting) -> dict[str, Callable[[], object]]:

@@ -138,6 +138,8 @@ class Phase:
             is written once.
         operations: in floating point, of matrix products and solvers.
         floor: seconds below which this machine cannot do it: the longer of moving and computing.
+        calls: operations on tensors, each of which takes some microseconds however small it is.
+        most: the operations that most of the time is spent in, with their shares.
     """
 
     name: str
@@ -146,6 +148,8 @@ class Phase:
     bytes: int
     operations: int
     floor: float
+    calls: int
+    most: tuple[tuple[str, float], ...]
 
     @property
     def over_floor(self) -> float:

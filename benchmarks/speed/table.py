@@ -47,15 +47,18 @@ def floor_table(results: Mapping[str, Any]) -> list[str]:
             f"{phase['operations'] / 1e6:,.1f}",
             _milliseconds(phase["floor"]),
             f"{phase['over_floor']:.1f}",
+            f"{phase['calls']:,}",
+            ", ".join(f"{name} {share:.0%}" for name, share in phase["most"]),
         ]
         for phase in results["phases"]
     ]
-    heads = ["phase", "ms", "spread", "MiB moved", "million operations", "floor, ms", "over floor"]
+    heads = ["phase", "ms", "spread", "MiB moved", "MFLOP", "floor, ms", "over floor"]
+    heads += ["calls", "most time in (of operations)"]
     return [
         f"Copy {machine['copy_gib_per_s']:.2f} GiB/s (read and written), product of matrices "
         f"{machine['matmul_gflop_per_s']:.1f} GFLOP/s, float32. {_where(results['provenance'])}",
         "",
-        *_table(heads, rows, "lrrrrrr"),
+        *_table(heads, rows, "lrrrrrrrl"),
     ]
 
 
@@ -79,14 +82,15 @@ def _where(provenance: Mapping[str, Any]) -> str:
 
 def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = []
-    for number, metric in enumerate(metrics.values(), 1):
+    numbers = _numbers(metrics)
+    for name, metric in metrics.items():
         spread = metric["spread"] or {}
         ratio = _number(metric["ratio"], spread.get("ratio"))
         if metric["ratio"] is not None and metric["ratio_of"] != "reference-like / ours":
             ratio += f" ({metric['ratio_of']})"
         rows.append(
             [
-                f"{metric['title']} [{number}]" if metric["note"] else metric["title"],
+                metric["title"] + (f" [{numbers[name]}]" if name in numbers else ""),
                 metric["unit"],
                 _number(metric["ours"], spread.get("ours")),
                 _number(metric["reference_like"], spread.get("reference_like")),
@@ -101,10 +105,16 @@ def _metrics(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _notes(metrics: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield ""
-    for number, metric in enumerate(metrics.values(), 1):
-        if metric["note"]:
-            missed = f" **Missed: {metric['missed']}.**" if metric["missed"] else ""
-            yield f"- [{number}] {metric['note']}.{missed}"
+    for name, number in _numbers(metrics).items():
+        metric = metrics[name]
+        missed = f" **Missed: {metric['missed']}.**" if metric["missed"] else ""
+        yield f"- [{number}] {metric['note']}.{missed}"
+
+
+def _numbers(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Numbers of those that have a note."""
+    noted = [name for name, metric in metrics.items() if metric["note"]]
+    return {name: number for number, name in enumerate(noted, 1)}
 
 
 def _budgets(benchmarks: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -47,6 +47,7 @@ def test_a_product_moves_three_matrices_and_computes_one() -> None:
     a, b = torch.ones(8, 4), torch.ones(4, 2)
     phase = measure_phase("product", lambda: a @ b, Machine(1e9, 1e9), 1)
     assert (phase.bytes, phase.operations) == (4 * (32 + 8 + 16), 128)
+    assert phase.calls == 1 and phase.most[0][0] == "mm"
     assert phase.over_floor == phase.seconds / (4 * 56 / 1e9)
 
 

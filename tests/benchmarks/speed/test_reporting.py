@@ -93,19 +93,21 @@ def test_the_table_has_every_metric_with_its_note_and_its_target() -> None:
     add(data, Outcome(metrics))
     text = render(json.loads(json.dumps(data)))
     assert "| A step | s | 2 (1 - 3) | 2 | 1.33 (0.667 - 2) | ratio >= 4 | **no** |" in text
-    assert "| B [2] | MiB | 1,234 |  |  | ours <= 1 | **no** |" in text
-    assert "- [2] how. **Missed: why.**" in text
+    assert "| B [1] | MiB | 1,234 |  |  | ours <= 1 | **no** |" in text
+    assert "- [1] how. **Missed: why.**" in text
     assert "| all | 3 | 5 |" in text
     assert "P, 1 of 2 CPUs, Linux x; torch 9.9; seed 3; commit abc." in text
 
 
 def test_the_readme_gets_the_table_of_phases_and_keeps_the_rest() -> None:
     data = results()
-    phase = Phase("an edit", 0.004, (0.003, 0.005), 2**20, 2_000_000, 0.001)
+    phase = Phase(
+        "an edit", 0.004, (0.003, 0.005), 2**20, 2_000_000, 0.001, 1249, (("addmm", 0.5),)
+    )
     add(data, Outcome(phases=(phase,), machine={"copy_gib_per_s": 9, "matmul_gflop_per_s": 80}))
     assert data["phases"][0]["over_floor"] == 4
     lines = floor_table(data)
-    assert lines[-1] == "| an edit | 4 | 3 - 5 | 1.00 | 2.0 | 1 | 4.0 |"
+    assert lines[-1] == "| an edit | 4 | 3 - 5 | 1.00 | 2.0 | 1 | 4.0 | 1,249 | addmm 50% |"
     old = f"above\n{BEGIN}\nold\n{END}\nbelow\n"
     new = with_floor(old, data)
     assert new.startswith("above\n") and new.endswith("below\n") and "old" not in new

@@ -20,7 +20,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from benchmarks.dafset.measuring import Run, best_of, count_entities, hash_file,
 from benchmarks.dafset.readers import READERS, write_plainly
 from benchmarks.dafset.scale_table import render
 from benchmarks.fingerprint import ROOT, meaning
+from benchmarks.machine import commit, processor
 from dafnet_plugin.dafset.synthetic import SyntheticConfig, write_dump
 from dafnet_plugin.files import read_json, write_json, write_text
 from dafnet_plugin.versions import installed
@@ -212,33 +212,13 @@ def _provenance(command: str, seed: int) -> dict[str, Any]:
         "command": command,
         "seed": seed,
         "machine": {
-            "processor": _processor(),
+            "processor": processor(),
             "cpus": os.cpu_count(),
             "platform": f"{platform.system()} {platform.machine()}",
         },
         "versions": versions | installed(LIBRARIES),
-        "commit": _commit(),
+        "commit": commit(),
     }
-
-
-def _processor() -> str:
-    """What Linux calls the processor, elsewhere what Python does."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _commit() -> str | None:
-    try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-            cwd=ROOT, capture_output=True, text=True, timeout=10, check=True,
-        ).stdout.strip()  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None  # installed from an archive
 
 
 if __name__ == "__main__":

@@ -8,13 +8,16 @@ is accelerate's business; one that was not started by a launcher is alone and ne
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from dafnet_plugin.devices import resolve_device
+from dafnet_plugin.errors import ConfigError
 
 T = TypeVar("T")
 
@@ -41,7 +44,8 @@ class Processes:
 
             state = PartialState(cpu=self.device.type == "cpu")
             self.count, self.index = state.num_processes, state.process_index
-            self.device = state.device
+            if self.device.type != "cpu":
+                self.device = state.device
 
     @property
     def main(self) -> bool:
@@ -87,6 +91,31 @@ class Processes:
     def any(self, flag: bool) -> bool:
         """Whether it is true in some process."""
         return True in self.gathered({self.index: flag}).values()
+
+    def check_shared(self, folder: Path, key: str) -> None:
+        """Check that all processes see a folder, before hours are spent on what only one could.
+
+        Args:
+            key: of the config, for the message.
+
+        Raises:
+            ConfigError: some do not.
+        """
+        if self.count == 1:
+            return
+        mark = folder / f".seen-by-all-{self.same(secrets.token_hex(8))}"
+        if self.main:
+            folder.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        self.wait()
+        seen = self.gathered({self.index: mark.is_file()})
+        if self.main:
+            mark.unlink()
+        if blind := [index for index, sees in seen.items() if not sees]:
+            raise ConfigError(
+                f"{key}: {str(folder)!r}; allowed: a folder that all {self.count} processes "
+                f"see; these do not: {', '.join(map(str, blind))}"
+            )
 
     def wait(self) -> None:
         """Wait until all have come here."""

@@ -55,21 +55,10 @@ def load_state(trainer: DAFNetTrainer, path: Path) -> None:
     """Put a trainer where a stopped run left off; it starts anew if there is nothing to load.
 
     Raises:
-        CheckpointError: the file is damaged, the run had another config (names the keys), or
-            not all processes see the same file.
+        CheckpointError: the file is damaged, or the run had another config (names the keys).
     """
-    if path.is_file():
-        _load(trainer, path)
-    processes = trainer.processes
-    reached = processes.gathered({processes.index: trainer.state.iteration})
-    if len(set(reached.values())) > 1:
-        raise CheckpointError(
-            f"{path}: processes would go on from different iterations ({reached}, by process); "
-            "allowed: a results_dir that all of them see"
-        )
-
-
-def _load(trainer: DAFNetTrainer, path: Path) -> None:
+    if not path.is_file():
+        return
     try:
         data = torch.load(path, map_location=trainer.device, weights_only=True)
         theirs = json.loads(data["config"])

@@ -73,6 +73,7 @@ class DAFNetTrainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         self.directory = Path(config.results_dir) / "models" / config.METHOD / model_label(config)
+        self.processes.check_shared(Path(config.results_dir), "results_dir")
         sources = cases_of(train_set)
         if val_set is None and config.val_share:
             sources, val_set = hold_out(sources, config.val_share, config.seed)
@@ -153,10 +154,11 @@ class DAFNetTrainer:
                     )
                 except NumericalError as error:
                     mine[number] = error
-        for losses in self.processes.gathered(mine).values():
-            if isinstance(losses, NumericalError):  # in all processes: none waits for ever
-                raise losses
-            self._observe(losses)
+        losses: dict[str, float] = {}
+        for outcome in self.processes.gathered(mine).values():
+            if isinstance(outcome, NumericalError):  # in all processes: none waits for ever
+                raise outcome
+            self._observe(losses := outcome)
         self.processes.add_gradients(self.dafnet.parameters())
         losses["gradient_norm"] = float(
             torch.nn.utils.clip_grad_norm_(self.dafnet.parameters(), self.config.grad_clip)

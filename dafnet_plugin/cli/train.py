@@ -19,6 +19,7 @@ EXAMPLE = """example:
   dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml --resume
   dafnet train hparams/TRAINING/DAFNET/tiny-gpt2.yaml --train cases.jsonl path/to/dafset
   dafnet train hparams/TRAINING/KE/tiny-gpt2.yaml
+  accelerate launch --num_processes 4 --no_python dafnet train my-model.yaml
 """
 
 
@@ -70,13 +71,15 @@ def run(options: argparse.Namespace) -> int:
         checkpoint = trainer.run()
     except KeyboardInterrupt:
         again = shlex.join(word for word in options.arguments if word != "--resume")
-        print(
-            f"stopped after {trainer.state.iteration} iterations; "
-            f"go on with: dafnet {again} --resume",
-            file=sys.stderr,
-        )
+        if trainer.processes.main:
+            print(
+                f"stopped after {trainer.state.iteration} iterations; "
+                f"go on with: dafnet {again} --resume",
+                file=sys.stderr,
+            )
         return 130
-    print(f"{trainer.directory}: best of {checkpoint.training['iteration']} iterations")
+    if trainer.processes.main:
+        print(f"{trainer.directory}: best of {checkpoint.training['iteration']} iterations")
     return 0
 
 

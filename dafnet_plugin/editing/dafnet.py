@@ -177,7 +177,10 @@ class DAFNet(nn.Module):
             )
             networks.append(out.state)
             out = out.to(signal.x.device)  # where the module is
-            updates.append(self._fuse(number, signal, out, past.updates[number] if past else None))
+            with torch.autocast(signal.x.device.type, enabled=False):
+                updates.append(
+                    self._fuse(number, signal, out, past.updates[number] if past else None)
+                )
         edits = signals[0].tokens_per_edit.shape[0] + (past.edits if past else 0)
         return SequenceState(edits, tuple(networks), tuple(updates))
 

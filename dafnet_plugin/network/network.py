@@ -44,12 +44,12 @@ class NetworkOutput:
         """What becomes the update, on another device; representations and state stay."""
         return replace(
             self,
-            normalised=self.normalised.to(device),
-            x=self.x.to(device),
-            delta=self.delta.to(device),
+            normalised=self.normalised.to(device, torch.float32),
+            x=self.x.to(device, torch.float32),
+            delta=self.delta.to(device, torch.float32),
             segment=self.segment.to(device),
-            update_scale=self.update_scale.to(device),
-            past_update_scale=self.past_update_scale.to(device),
+            update_scale=self.update_scale.to(device, torch.float32),
+            past_update_scale=self.past_update_scale.to(device, torch.float32),
         )
 
 

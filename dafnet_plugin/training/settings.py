@@ -9,8 +9,16 @@ from dafnet_plugin.hparams import DAFNetTrainingHparams
 from dafnet_plugin.training.curriculum import Curriculum, Plateau, Ramp
 
 
-def check_supported(config: DAFNetTrainingHparams) -> None:
-    """Refuse keys that only EasyEdit's ``EditTrainer`` acts on, rather than ignore them."""
+def check_supported(config: DAFNetTrainingHparams, processes: int = 1) -> None:
+    """Refuse what the trainer would have to ignore.
+
+    Args:
+        processes: that train together.
+
+    Raises:
+        ConfigError: a key that only EasyEdit's ``EditTrainer`` acts on, or something that several
+            processes cannot do.
+    """
     defaults = type(config)(config.model_name, config.edit_modules)
     given = [
         name for name in _EDIT_TRAINER_ONLY if getattr(config, name) != getattr(defaults, name)
@@ -20,6 +28,18 @@ def check_supported(config: DAFNetTrainingHparams) -> None:
             f"{config.METHOD}'s trainer does not act on "
             + ", ".join(f"{name}: {getattr(config, name)!r}" for name in given)
             + "; allowed: the default. Only EasyEdit's EditTrainer reads these keys"
+        )
+    if processes == 1:
+        return
+    if config.accumulate_bs % processes:
+        raise ConfigError(
+            f"accumulate_bs: {config.accumulate_bs}; allowed: a multiple of {processes}, the "
+            "number of processes, each of which does as many of a step's sequences"
+        )
+    if config.model_parallel:
+        raise ConfigError(
+            "model_parallel: true; allowed: false in several processes, each of which holds the "
+            "base model on its own device; one process spreads it over all"
         )
 
 

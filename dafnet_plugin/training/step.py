@@ -42,7 +42,8 @@ def meta_step(
     Raises:
         NumericalError: a loss or a gradient is not finite; no gradient is left behind.
     """
-    state = dafnet(signals)
+    with autocast():
+        state = dafnet(signals)
     parameters, changes = [], []
     for edit_module, update in zip(modules, state.updates, strict=True):
         parameters.append(edit_module.weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from dafnet_plugin.cases import EditCase
 from dafnet_plugin.errors import DataError
 from dafnet_plugin.files import read_jsonl
-from dafnet_plugin.tokens import Encoded
+from dafnet_plugin.hparams import DAFNetTrainingHparams
+from dafnet_plugin.tokens import Encoded, encode
 
 
 def read_texts(path: str | Path) -> list[str]:
@@ -92,4 +94,36 @@ def encode_texts(
         if len(ids) > 1 and total < max_tokens:
             encoded.append(Encoded(tuple(ids), 1))
             total += len(ids)
+    return encoded
+
+
+def preserved_texts(
+    config: DAFNetTrainingHparams,
+    tokenizer: Any,
+    cases: Sequence[EditCase],
+    context: int | None,
+) -> list[Encoded]:
+    """What edits shall leave alone: the text of ``text_path``, or what the cases say is true.
+
+    Args:
+        context: the model's context length.
+
+    Raises:
+        DataError: there is none, and something needs it.
+    """
+    shuffle = random.Random(config.seed).shuffle
+    if config.text_path:
+        texts = read_texts(config.text_path)
+        shuffle(texts)
+        encoded = encode_texts(tokenizer, texts, config.text_tokens, context)
+    else:
+        statements = true_statements(cases)
+        shuffle(statements)
+        some, chat = statements[: config.text_tokens], config.use_chat_template
+        encoded = encode(tokenizer, some, context, chat=chat)
+    if not encoded and (config.ctext or config.fusion.kind == "least_squares"):
+        raise DataError(
+            f"text_path: {config.text_path!r} holds no text, and the training cases have no "
+            "ground_truth or locality probe to stand in for it"
+        )
     return encoded

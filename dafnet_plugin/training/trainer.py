@@ -7,7 +7,7 @@ import dataclasses
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +17,25 @@ from tqdm import tqdm
 from dafnet_plugin.artifacts.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from dafnet_plugin.base_models import load_base_model
 from dafnet_plugin.cases import EditCase
-from dafnet_plugin.devices import resolve_device
 from dafnet_plugin.editing.modules import check_in_memory, find_edit_modules
 from dafnet_plugin.editing.objective import Question
 from dafnet_plugin.editing.statistics import key_moments
-from dafnet_plugin.errors import DataError, NumericalError
+from dafnet_plugin.errors import NumericalError
 from dafnet_plugin.hparams import DAFNetTrainingHparams
-from dafnet_plugin.tokens import Encoded, context_length, encode
+from dafnet_plugin.tokens import Encoded, context_length
 from dafnet_plugin.training.bank import CaseBank, build_bank, paraphrases_of
 from dafnet_plugin.training.build import new_dafnet
 from dafnet_plugin.training.interrupt import deferred_interrupt
+from dafnet_plugin.training.processes import Processes
+from dafnet_plugin.training.questions import draw_questions, randint
 from dafnet_plugin.training.reporting import Reporter
 from dafnet_plugin.training.resume import TrainingState, load_state, save_state
+from dafnet_plugin.training.schedule import progress, set_learning_rates
 from dafnet_plugin.training.settings import check_supported, model_label, new_curriculum
 from dafnet_plugin.training.sources import cases_of, hold_out
 from dafnet_plugin.training.step import meta_step
-from dafnet_plugin.training.text import encode_texts, read_texts, true_statements
+from dafnet_plugin.training.text import preserved_texts
 from dafnet_plugin.training.validation import Scores, SequentialValidation
-
-Cases = Sequence[EditCase] | Mapping[str, Sequence[EditCase]]
 
 
 class DAFNetTrainer:
@@ -50,6 +50,9 @@ class DAFNetTrainer:
             keeps the last weights.
         resume: go on from the state a stopped run with the same config left behind.
 
+    Started by ``accelerate launch``, each process does its share of the ``accumulate_bs``
+    sequences of a step, and one writes; ``results_dir`` must be a folder that all of them see.
+
     Raises:
         ConfigError, ModelError, DataError: before any training, naming what is wrong.
     """
@@ -63,11 +66,14 @@ class DAFNetTrainer:
         resume: bool = False,
     ) -> None:
         self.config = config
-        check_supported(config)
-        self.device = resolve_device(config.device)
+        self.processes = Processes(config.device)
+        check_supported(config, self.processes.count)
+        self.device = self.processes.device
+        self.silent = config.silent or not self.processes.main
         if config.threads:
             torch.set_num_threads(config.threads)
         self.directory = Path(config.results_dir) / "models" / config.METHOD / model_label(config)
+        self.processes.check_shared(Path(config.results_dir), "results_dir")
         sources = cases_of(train_set)
         if val_set is None and config.val_share:
             sources, val_set = hold_out(sources, config.val_share, config.seed)
@@ -80,10 +86,12 @@ class DAFNetTrainer:
         self.banks = [self._bank(name, cases) for name, cases in sources.items()]
         self.text = self._preserved([case for cases in sources.values() for case in cases])
         self._fix_statistics()
+        self.processes.copy(self.dafnet.state_dict())
         self.validation = self._validation(val_set)
         self.curriculum = new_curriculum(config)
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.optimiser = self._optimiser()
+        groups = [group | {"peak": group["lr"]} for group in self._optimiser_groups()]
+        self.optimiser = getattr(torch.optim, config.opt)(groups)
         self.state = TrainingState()
         if resume:
             load_state(self, self._state_path)
@@ -108,37 +116,50 @@ class DAFNetTrainer:
             while self._progress() < 1:
                 losses = self._step()
                 self.state.iteration = iteration = self.state.iteration + 1
-                self.state.seconds = time.monotonic() - started
+                self.state.seconds = self.processes.same(time.monotonic() - started)
                 reporter.step(iteration, self._progress(), losses, self.curriculum.longest)
                 if iteration % config.val_interval == 0 or self._progress() >= 1:
                     self._validate(reporter)
-                if interrupt.asked or iteration % config.checkpoint_interval == 0:
-                    save_state(self, self._state_path)
-                if interrupt.asked:
+                stopping = self.processes.any(interrupt.asked)
+                if stopping or iteration % config.checkpoint_interval == 0:
+                    self._save_state()
+                if stopping:
                     raise KeyboardInterrupt
-        save_state(self, self._state_path)
+        self._save_state()
         if not self.state.history:
             self._keep(None)
+        self.processes.wait()
         return self._written()
 
     def _step(self) -> dict[str, float]:
         """One optimiser step over ``accumulate_bs`` sequences."""
-        self._set_learning_rate()
+        set_learning_rates(self.optimiser, self.config, self.state.iteration, self._progress())
         self.dafnet.train()
         self.optimiser.zero_grad()
-        for _ in range(self.config.accumulate_bs):
-            bank = self.banks[self._randint(len(self.banks))]
+        mine: dict[int, dict[str, float] | NumericalError] = {}
+        for number in range(self.config.accumulate_bs):
+            bank = self.banks[randint(len(self.banks), self.generator)]
             edits = min(self.curriculum.draw(self._progress(), self.generator), len(bank))
             cases = torch.randperm(len(bank), generator=self.generator)[:edits]
-            losses = meta_step(
-                self.model,
-                self.modules,
-                self.dafnet,
-                bank.select(cases),
-                self._questions(bank, cases.tolist()),
-                autocast=self._autocast,
-            )
-            self._observe(bank, losses)
+            questions = self._questions(bank, cases.tolist())
+            if self.processes.takes(number):
+                try:
+                    mine[number] = meta_step(
+                        self.model,
+                        self.modules,
+                        self.dafnet,
+                        bank.select(cases),
+                        questions,
+                        autocast=self._autocast,
+                    )
+                except NumericalError as error:
+                    mine[number] = error
+        losses: dict[str, float] = {}
+        for outcome in self.processes.gathered(mine).values():
+            if isinstance(outcome, NumericalError):  # in all processes: none waits for ever
+                raise outcome
+            self._observe(losses := outcome)
+        self.processes.add_gradients(self.dafnet.parameters())
         losses["gradient_norm"] = float(
             torch.nn.utils.clip_grad_norm_(self.dafnet.parameters(), self.config.grad_clip)
         )
@@ -149,32 +170,10 @@ class DAFNetTrainer:
         return losses | {"edits": float(edits)}
 
     def _questions(self, bank: CaseBank, edited: list[int]) -> list[Question]:
-        """What is asked of the model after the edits: probes of some of the edited cases."""
-        config = self.config
-        # Any place of the sequence may be asked about: late edits have the longest past.
-        chosen = torch.randperm(len(edited), generator=self.generator)[: config.loss_cases]
-        cases = [edited[place] for place in chosen.tolist()]
-        generality = [
-            bank.generality[case][self._randint(len(bank.generality[case]))]
-            for case in cases
-            if bank.generality[case]
-        ]
-        locality = [bank.locality[case][n] for case, n in bank.untouched(cases, edited)]
-        plain = [self.text[self._randint(len(self.text))] for _ in range(8)] if config.ctext else []
-        size = 128
-        return [
-            Question(name, batch, weight, compares)
-            for name, texts, weight, compares in (
-                ("reliability", [bank.requests[case] for case in cases], config.cedit, False),
-                ("generality", generality, config.cgen, False),
-                ("locality", locality, config.cloc, True),
-                ("text", plain, config.ctext, True),
-            )
-            if weight
-            for batch in bank.batches(texts, size)
-        ]
+        """What is asked of the model after the edits."""
+        return draw_questions(self.config, bank, edited, self.text, self.generator)
 
-    def _observe(self, bank: CaseBank, losses: dict[str, float]) -> None:
+    def _observe(self, losses: dict[str, float]) -> None:
         """Take note of a sequence's losses."""
         self.curriculum.observe(losses["total"])
 
@@ -186,7 +185,7 @@ class DAFNetTrainer:
         return new_dafnet(self.config, self.modules).place(places)
 
     def _bank(self, name: str, cases: Sequence[EditCase]) -> CaseBank:
-        with tqdm(total=len(cases), desc=f"signals of {name}", disable=self.config.silent) as bar:
+        with tqdm(total=len(cases), desc=f"signals of {name}", disable=self.silent) as bar:
             return build_bank(
                 name,
                 cases,
@@ -199,24 +198,8 @@ class DAFNetTrainer:
             )
 
     def _preserved(self, cases: Sequence[EditCase]) -> list[Encoded]:
-        """What edits shall leave alone: the given text, or what the cases say is true."""
-        config, context = self.config, context_length(self.model)
-        shuffle = random.Random(config.seed).shuffle
-        if config.text_path:
-            texts = read_texts(config.text_path)
-            shuffle(texts)
-            encoded = encode_texts(self.tokenizer, texts, config.text_tokens, context)
-        else:
-            statements = true_statements(cases)
-            shuffle(statements)
-            some, chat = statements[: config.text_tokens], config.use_chat_template
-            encoded = encode(self.tokenizer, some, context, chat=chat)
-        if not encoded and (config.ctext or config.fusion.kind == "least_squares"):
-            raise DataError(
-                f"text_path: {config.text_path!r} holds no text, and the training cases have no "
-                "ground_truth or locality probe to stand in for it"
-            )
-        return encoded
+        """What edits shall leave alone."""
+        return preserved_texts(self.config, self.tokenizer, cases, context_length(self.model))
 
     def _fix_statistics(self) -> None:
         for bank in self.banks:
@@ -236,10 +219,6 @@ class DAFNetTrainer:
             self.model, self.modules, bank, self.config.val_edits, self.config.val_cases
         )
 
-    def _optimiser(self) -> torch.optim.Optimizer:
-        groups = [group | {"peak": group["lr"]} for group in self._optimiser_groups()]
-        return getattr(torch.optim, self.config.opt)(groups)
-
     def _optimiser_groups(self) -> list[dict[str, Any]]:
         """Parameters by learning rate."""
         networks = list(self.dafnet.networks.parameters())
@@ -250,27 +229,10 @@ class DAFNetTrainer:
             {"params": rates, "lr": self.config.lr_lr},
         ]
 
-    # -- time ---------------------------------------------------------------------------------
-
     def _progress(self) -> float:
-        """Share of training done: by the clock if ``max_seconds`` is set, else by iterations."""
-        config = self.config
-        shares = [0.0]
-        if config.max_seconds:
-            shares.append(self.state.seconds / config.max_seconds)
-        limits = [config.max_iters] if config.max_iters else []
-        if config.max_epochs:
-            limits.append(config.max_epochs * sum(map(len, self.banks)))
-        if limits:
-            shares.append(self.state.iteration / min(limits))
-        return min(1.0, max(shares))
-
-    def _set_learning_rate(self) -> None:
-        config = self.config
-        rise = min(1.0, (self.state.iteration + 1) / max(config.warmup_iters, 1))
-        fall = min(1.0, (1 - self._progress()) / config.decay_share) if config.decay_share else 1.0
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["peak"] * rise * fall
+        """Share of training done."""
+        state = self.state
+        return progress(self.config, state.iteration, state.seconds, sum(map(len, self.banks)))
 
     # -- what is kept -------------------------------------------------------------------------
 
@@ -301,7 +263,13 @@ class DAFNetTrainer:
             "validation": named,
             "config": self.config.to_dict() | {"model_name": model_label(self.config)},
         }
-        self._write(training)
+        if self.processes.main:
+            self._write(training)
+
+    def _save_state(self) -> None:
+        """Write what ``resume`` needs."""
+        if self.processes.main:
+            save_state(self, self._state_path)
 
     def _write(self, training: dict[str, Any]) -> None:
         """Write what has been trained, with what is known of its training."""
@@ -321,18 +289,15 @@ class DAFNetTrainer:
     def _reporter(self) -> Reporter:
         config = self.config
         return Reporter(
-            self.directory if config.tensorboard else None,
+            self.directory if config.tensorboard and self.processes.main else None,
             self._progress(),
-            silent=config.silent,
+            silent=self.silent,
             interval=config.log_interval,
         )
 
     @property
     def _state_path(self) -> Path:
         return self.directory / "training-state.pt"
-
-    def _randint(self, high: int) -> int:
-        return int(torch.randint(high, (), generator=self.generator))
 
     def _autocast(self) -> contextlib.AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.autocast)

@@ -97,7 +97,7 @@ def test_the_margin_falls_when_edits_succeed(tmp_path: Path) -> None:
     margins = []
     for reached in (0.4, 0.6, 0.0, 0.6):
         trainer.dafnet.success.fill_(reached)
-        trainer._observe = lambda bank, losses: None  # type: ignore[method-assign]
+        trainer._observe = lambda losses: None  # type: ignore[method-assign]
         margins.append(trainer._step()["margin"])
     assert margins == pytest.approx([0.1, 0.08, 0.08, 0.07])
     assert trainer.dafnet.success.item() == 0

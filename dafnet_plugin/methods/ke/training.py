@@ -23,6 +23,7 @@ from dafnet_plugin.methods.ke.requests import request_rows
 from dafnet_plugin.methods.neurons import model_width
 from dafnet_plugin.tokens import Encoded
 from dafnet_plugin.training.bank import CaseBank
+from dafnet_plugin.training.questions import as_questions, randint
 from dafnet_plugin.training.trainer import DAFNetTrainer
 
 MEMORY = 0.9
@@ -88,25 +89,23 @@ class KETrainer(DAFNetTrainer):
         """As the trainer's own; other predictions weigh as the multiplier says."""
         config = self.config
         generality = [
-            texts[self._randint(len(texts))] for case in edited if (texts := bank.generality[case])
+            texts[randint(len(texts), self.generator)]
+            for case in edited
+            if (texts := bank.generality[case])
         ]
-        more = [self._randint(len(bank)) for _ in range(config.constraint.others)]
+        more = [randint(len(bank), self.generator) for _ in range(config.constraint.others)]
         kept = bank.untouched(list(dict.fromkeys([*edited, *more])), edited)
         locality = [bank.locality[case][number] for case, number in kept]
-        return [
-            Question(name, batch, weight, compares)
-            for name, texts, weight, compares in (
-                ("reliability", [bank.requests[case] for case in edited], config.cedit, False),
-                ("generality", generality, config.cgen, False),
-                ("locality", locality, float(self.dafnet.multiplier), True),
-            )
-            if weight
-            for batch in bank.batches(texts, 128)
-        ]
+        return as_questions(
+            bank,
+            ("reliability", [bank.requests[case] for case in edited], config.cedit, False),
+            ("generality", generality, config.cgen, False),
+            ("locality", locality, float(self.dafnet.multiplier), True),
+        )
 
-    def _observe(self, bank: CaseBank, losses: dict[str, float]) -> None:
+    def _observe(self, losses: dict[str, float]) -> None:
         """As the trainer's own; notes success and the constraint."""
-        super()._observe(bank, losses)
+        super()._observe(losses)
         if "locality" in losses:
             self._constraint.append(losses["locality"] / float(self.dafnet.multiplier))
         if "reliability" in losses:

@@ -14,6 +14,9 @@ RUN_STUDY = $(BIN)/python -m benchmarks run benchmarks/configs/study.yaml \
 	--data-dir $(DATA_DIR) --out $(STUDY) --jobs $(STUDY_JOBS)
 STAGES := pararel counterfact zsre tinyworld
 
+# Files of tests that run at once.
+TEST_JOBS ?= 2
+
 .PHONY: help install demo study study-report $(STAGES:%=study-%) speed test lint types check clean
 
 help:
@@ -52,7 +55,7 @@ speed: install
 	$(BIN)/python -m benchmarks.speed --readme
 
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadfile
 
 lint: install
 	$(BIN)/python -m ruff format --check .

@@ -49,7 +49,7 @@ class ConsolidationSection:
 
     start: int = 64
     growth: float = 1.1
-    steps: int = 5
+    steps: int = 10
     texts: int = 2048
     rate: float = 0.7
     momentum: float = 0.5

@@ -10,7 +10,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dafnet_plugin.tokens import TokenBatch
 
-
 SHORT = 64
 """Tokens of a text up to which CPUs do attention faster the plain way than in one fused kernel."""
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from dafnet_plugin.tokens import TokenBatch
-
-SHORT = 64
-"""Tokens of a text up to which CPUs do attention faster the plain way than in one fused kernel."""
 
 
 def scored_logits(model: Any, batch: TokenBatch) -> Tensor:
@@ -30,22 +25,14 @@ def scored_logits(model: Any, batch: TokenBatch) -> Tensor:
     head = model.get_output_embeddings()
     hook = head.register_forward_pre_hook(keep_scored) if head is not None else None
     try:
-        with _attention(batch.input_ids):
-            logits = model(
-                input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
-            ).logits
+        logits = model(
+            input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False
+        ).logits
     finally:
         if hook is not None:
             hook.remove()
     logits = logits[0] if hook is not None else logits[scored.to(logits.device)]
     return logits.to(scored.device).float()
-
-
-def _attention(input_ids: Tensor) -> AbstractContextManager[None]:
-    """Where the kernel for scaled dot-product attention is chosen."""
-    if input_ids.device.type == "cpu" and input_ids.shape[1] <= SHORT:
-        return sdpa_kernel(SDPBackend.MATH)
-    return nullcontext()
 
 
 def scored_labels(batch: TokenBatch) -> Tensor:

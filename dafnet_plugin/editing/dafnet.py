@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.amp import is_autocast_available
 
 from dafnet_plugin.editing.fusion import (
     FusionConfig,
@@ -177,10 +179,9 @@ class DAFNet(nn.Module):
             )
             networks.append(out.state)
             out = out.to(signal.x.device)  # where the module is
-            with torch.autocast(signal.x.device.type, enabled=False):
-                updates.append(
-                    self._fuse(number, signal, out, past.updates[number] if past else None)
-                )
+            with _exactly(signal.x.device):
+                before = past.updates[number] if past else None
+                updates.append(self._fuse(number, signal, out.full(), before))
         edits = signals[0].tokens_per_edit.shape[0] + (past.edits if past else 0)
         return SequenceState(edits, tuple(networks), tuple(updates))
 
@@ -224,6 +225,12 @@ class DAFNet(nn.Module):
             prior = self.prior(number).to(device)
             past = FusionState(root.new_zeros(self.shapes[number]), None, prior)
         return extend(past, signal.x, changes, self.fusion.chunk)
+
+
+def _exactly(device: torch.device) -> AbstractContextManager[None]:
+    """Where an autocast that holds for the network does not."""
+    kind = device.type
+    return torch.autocast(kind, enabled=False) if is_autocast_available(kind) else nullcontext()
 
 
 def _moved(parameter: Tensor, device: torch.device) -> nn.Parameter:

@@ -44,13 +44,29 @@ class NetworkOutput:
         """What becomes the update, on another device; representations and state stay."""
         return replace(
             self,
-            normalised=self.normalised.to(device, torch.float32),
-            x=self.x.to(device, torch.float32),
-            delta=self.delta.to(device, torch.float32),
+            normalised=self.normalised.to(device),
+            x=self.x.to(device),
+            delta=self.delta.to(device),
             segment=self.segment.to(device),
-            update_scale=self.update_scale.to(device, torch.float32),
-            past_update_scale=self.past_update_scale.to(device, torch.float32),
+            update_scale=self.update_scale.to(device),
+            past_update_scale=self.past_update_scale.to(device),
         )
+
+
+    def full(self) -> NetworkOutput:
+        """What becomes the update, in float32 at least; autocast may have left less."""
+        return replace(
+            self,
+            normalised=_full(self.normalised),
+            x=_full(self.x),
+            delta=_full(self.delta),
+            update_scale=_full(self.update_scale),
+            past_update_scale=_full(self.past_update_scale),
+        )
+
+
+def _full(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
 
 
 class AuxiliaryNetwork(nn.Module):

@@ -297,5 +297,5 @@ def test_ctrl_c_stops_the_workers_and_keeps_their_lines(
         runner.run_benchmark(
             config(), data_dir=grid.folder, out=grid.out, only=["FT"], display=Impatient()
         )
-    assert len(read_results(grid.out / "results.jsonl")) >= 3
+    assert len(read_results(grid.out / "results.jsonl")) >= 2  # the third may not be a line yet
     assert last_worker(grid) is None

@@ -77,7 +77,7 @@ class Checks:
     def adapter_kept(self, alg_name: str, repaired: bool) -> Any:
         """The loss of an edit before and after another one that trains for no step at all."""
         # A rate that teaches a random model one fact; that of the YAML file is for trained ones.
-        method = self.driven(alg_name, repaired, lr=5e-3)
+        method = self.driven(alg_name, repaired, lr=2e-2)
         base = method.loss(method.editor.model, 0)
         first = method.loss(method.edit(0), 0)
         method.hparams.num_steps = 0

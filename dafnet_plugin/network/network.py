@@ -52,7 +52,6 @@ class NetworkOutput:
             past_update_scale=self.past_update_scale.to(device),
         )
 
-
     def full(self) -> NetworkOutput:
         """What becomes the update, in float32 at least; autocast may have left less."""
         return replace(

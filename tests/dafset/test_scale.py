@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.dafset import scale
+from benchmarks.dafset.measuring import best_of, count_entities
 from benchmarks.dafset.readers import READERS, write_plainly
 from dafnet_plugin.dafset.graph import Drops, Reason
 from dafnet_plugin.dafset.ingest import ingest
@@ -97,6 +98,14 @@ def test_the_plain_way_into_parquet_stores_the_same(tmp_path: Path) -> None:
     assert write_plainly(path, tmp_path / "plain") == 40
     found = pq.read_table(tmp_path / "plain" / "facts.parquet").to_pylist()
     assert found == pq.read_table(store.files("statements")[0]).to_pylist()
+
+
+def test_memory_is_that_of_the_measured_process_alone(tmp_path: Path) -> None:
+    held = b"x" * (800 * 2**20)
+    dump = write_dump(tmp_path / "dump.json", SyntheticConfig(20))
+    run = best_of(1, count_entities, "this package", dump, by="cpu_seconds")
+    assert run["entities"] == 20
+    assert run["peak_mib"] < 700 < len(held) / 2**20
 
 
 def test_the_table(

@@ -115,6 +115,8 @@ class BenchmarkConfig(YamlConfig):
         names = {key: [item["name"] for item in getattr(self, key)] for key, _ in kinds[:2]}
         for key, given in names.items():
             found += [f"{key}: {name} is given twice" for name in _repeated(given)]
+        places = [f"{d}/{m}" for d in names["datasets"] for m in names["models"]]
+        places = [*names["datasets"], *places]
         for index, entry in enumerate(self.entries):
             for key, known in (("models", names["models"]), ("datasets", names["datasets"])):
                 unknown = [name for name in getattr(entry, f"only_{key}") if name not in known]
@@ -122,8 +124,6 @@ class BenchmarkConfig(YamlConfig):
                     found.append(
                         f"methods[{index}].only_{key}: {unknown}; allowed: {', '.join(known)}"
                     )
-            places = [*names["datasets"]]
-            places += [f"{d}/{m}" for d in names["datasets"] for m in names["models"]]
             if isinstance(entry.max_edits, dict):
                 found += not_among(f"methods[{index}].max_edits", entry.max_edits, places)
         labels = [

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -124,5 +124,4 @@ class Processes:
 
 def _launched() -> bool:
     """Whether a launcher says that this is one process of several."""
-    known: Any = os.environ
-    return "RANK" in known and int(known.get("WORLD_SIZE", 1)) > 1
+    return "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", 1)) > 1

@@ -33,9 +33,7 @@ def draw_questions(
     # Any place of the sequence may be asked about: late edits have the longest past.
     chosen = torch.randperm(len(edited), generator=generator)[: config.loss_cases]
     cases = [edited[place] for place in chosen.tolist()]
-    generality = [
-        texts[randint(len(texts), generator)] for case in cases if (texts := bank.generality[case])
-    ]
+    generality = draw_paraphrases(bank, cases, generator)
     locality = [bank.locality[case][n] for case, n in bank.untouched(cases, edited)]
     plain = [text[randint(len(text), generator)] for _ in range(TEXTS)] if config.ctext else []
     return as_questions(
@@ -45,6 +43,15 @@ def draw_questions(
         ("locality", locality, config.cloc, True),
         ("text", plain, config.ctext, True),
     )
+
+
+def draw_paraphrases(
+    bank: CaseBank, cases: Sequence[int], generator: torch.Generator
+) -> list[Encoded]:
+    """One of the generality probes of each case that has any."""
+    return [
+        texts[randint(len(texts), generator)] for case in cases if (texts := bank.generality[case])
+    ]
 
 
 def as_questions(

@@ -23,7 +23,7 @@ from dafnet_plugin.methods.ke.requests import request_rows
 from dafnet_plugin.methods.neurons import model_width
 from dafnet_plugin.tokens import Encoded
 from dafnet_plugin.training.bank import CaseBank
-from dafnet_plugin.training.questions import as_questions, randint
+from dafnet_plugin.training.questions import as_questions, draw_paraphrases, randint
 from dafnet_plugin.training.trainer import DAFNetTrainer
 
 MEMORY = 0.9
@@ -88,11 +88,7 @@ class KETrainer(DAFNetTrainer):
     def _questions(self, bank: CaseBank, edited: list[int]) -> list[Question]:
         """As the trainer's own; other predictions weigh as the multiplier says."""
         config = self.config
-        generality = [
-            texts[randint(len(texts), self.generator)]
-            for case in edited
-            if (texts := bank.generality[case])
-        ]
+        generality = draw_paraphrases(bank, edited, self.generator)
         more = [randint(len(bank), self.generator) for _ in range(config.constraint.others)]
         kept = bank.untouched(list(dict.fromkeys([*edited, *more])), edited)
         locality = [bank.locality[case][number] for case, number in kept]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import multiprocessing
 import re
 import resource
 import shutil
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.dafset.readers import READERS
+from benchmarks.isolated import sent_from
 from dafnet_plugin.dafset.ingest import ingest
 from dafnet_plugin.dafset.sources.files import digest
 
@@ -54,19 +54,12 @@ def best_of(repeats: int, work: Callable[..., int], *arguments: Any, by: str) ->
     Args:
         by: what is least in the fastest, ``"cpu_seconds"`` or ``"seconds"``.
     """
-    context = multiprocessing.get_context("spawn")
     runs: list[Run] = []
     for _ in range(repeats):
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_measured, args=(sender, work, arguments))
-        process.start()
-        sender.close()
-        try:
-            runs.append(receiver.recv())
-        except EOFError:
-            raise SystemExit(f"{work.__name__}{arguments}: the process died") from None
-        finally:
-            process.join()
+        run, _ = sent_from(_measured, work, arguments)
+        if run is None:
+            raise SystemExit(f"{work.__name__}{arguments}: the process died")
+        runs.append(run)
     return min(runs, key=lambda run: run[by])
 
 

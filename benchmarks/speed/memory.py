@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import multiprocessing
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from benchmarks.isolated import sent_from
 from benchmarks.resources import Meter
 from benchmarks.speed.counting import Allocations
 from benchmarks.speed.timing import seconds
@@ -62,20 +62,10 @@ def counted(prepare: Prepare, *arguments: Any) -> Peak:
 
 
 def _apart(threads: int, prepare: Prepare, arguments: tuple[Any, ...]) -> Peak:
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measured, args=(sender, threads, prepare, arguments))
-    process.start()
-    sender.close()
-    try:
-        found = receiver.recv()
-    except EOFError:
-        found = None
-    finally:
-        process.join()
+    found, status = sent_from(_measured, threads, prepare, arguments)
     if not isinstance(found, Peak):
         raise ProcessDiedError(
-            f"{prepare.__name__}{arguments[2:]}: the process ended with {process.exitcode}"
+            f"{prepare.__name__}{arguments[2:]}: the process ended with {status}"
         )
     return found
 

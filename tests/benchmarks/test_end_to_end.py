@@ -145,6 +145,26 @@ def test_a_second_run_computes_nothing(run: Any, monkeypatch: pytest.MonkeyPatch
     assert run("MEND", "DAFNET") == run.first[3:]
 
 
+def test_commands_show_what_is_there(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["table", str(run.out)]) == 1  # something failed
+    shown = capsys.readouterr().out
+    assert "FT-broken" in shown and "failed" in shown and "right after" in shown
+    assert main(["table", str(run.out / "nowhere")]) == 2
+    assert "no results" in capsys.readouterr().err
+    config = tmp_path / "micro.yaml"
+    config.write_text(yaml.safe_dump(run.values))
+    places = ["--out", str(run.out), "--data-dir", str(run.folder)]
+    assert main(["plan", str(config), *places]) == 0
+    shown = capsys.readouterr().out
+    assert "1 of 6 steps are left" in shown and "done" in shown  # the broken cell
+    assert main(["compare", str(run.out), str(run.out)]) == 0
+    assert "+0.000" in capsys.readouterr().out
+    manifest = json.loads((run.out / "run.json").read_text())
+    assert len(manifest["lines"]) == 3 * len(PLACES)
+
+
 def test_other_facts_are_another_run(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other training cases: facts are made again, and nothing that was trained is kept."""
     started: list[str] = []
@@ -161,26 +181,6 @@ def test_other_facts_are_another_run(run: Any, monkeypatch: pytest.MonkeyPatch) 
     assert {r.status for r in results} == {"ok"}
     assert {r.config_hash for r in results}.isdisjoint({r.config_hash for r in run.first})
     assert read_results(run.out / "results.jsonl")[-1].config_hash == results[0].config_hash
-
-
-def test_commands_show_what_is_there(
-    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["table", str(run.out)]) == 1  # something failed
-    shown = capsys.readouterr().out
-    assert "FT-broken" in shown and "failed" in shown and "right after" in shown
-    assert main(["table", str(run.out / "nowhere")]) == 2
-    assert "no results" in capsys.readouterr().err
-    config = tmp_path / "micro.yaml"
-    config.write_text(yaml.safe_dump(run.values))
-    places = ["--out", str(run.out), "--data-dir", str(run.folder)]
-    assert main(["plan", str(config), *places]) == 0
-    shown = capsys.readouterr().out
-    assert "1 of" in shown and "done" in shown  # the broken cell is left
-    assert main(["compare", str(run.out), str(run.out)]) == 0
-    assert "+0.000" in capsys.readouterr().out
-    manifest = json.loads((run.out / "run.json").read_text())
-    assert len(manifest["lines"]) == 3 * len(PLACES)
 
 
 def test_wrong_config_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ def _model_hash(found: Ready) -> str:
 
 
 def _source_files(dataset: DatasetConfig, data_dir: Path) -> list[list[Any]]:
-    """Size and time of the files that a data set may be read from."""
+    """Names and hashes of the files that a data set may be read from."""
     values = [v for value in dataset.options.values() for v in _texts(value)]
     named = dict.fromkeys(locate(data_dir, text) for text in (dataset.source, *values) if text)
     files = [path for path in named if path.is_file()]
@@ -195,7 +196,13 @@ def _source_files(dataset: DatasetConfig, data_dir: Path) -> list[list[Any]]:
         for path in folder.rglob("*")
         if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
     ]
-    return sorted([path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files)
+    return sorted([path.name, _hash_of_file(path, path.stat().st_mtime_ns)] for path in files)
+
+
+@functools.cache
+def _hash_of_file(path: Path, changed: int) -> str:
+    """The hash of a file as it was at a time: it is asked for by every step of a run."""
+    return sha256(path)
 
 
 def _texts(value: Any) -> list[str]:

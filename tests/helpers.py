@@ -18,7 +18,12 @@ from dafnet_plugin.editing.fusion import FusionConfig
 from dafnet_plugin.editing.modules import find_edit_modules
 from dafnet_plugin.editing.signals import Signal
 from dafnet_plugin.hparams import DAFNetTrainingHparams
-from dafnet_plugin.network import AuxiliaryNetwork, NetworkConfig
+from dafnet_plugin.network import (
+    AuxiliaryNetwork,
+    NetworkConfig,
+    NetworkOutput,
+    NetworkState,
+)
 
 FAMILIES = ("gpt2", "llama")
 CONTEXT = 64
@@ -115,6 +120,15 @@ def auxiliary(
     if shuffled:
         shuffle_parameters(network)
     return network
+
+
+def run_alone(
+    network: AuxiliaryNetwork, signal: Signal, module: int = 0, past: NetworkState | None = None
+) -> tuple[NetworkOutput, NetworkState]:
+    """What a network says of one module, and its state."""
+    rows = torch.cat([signal.x, signal.delta], 1)
+    (out,), state = network([rows], [signal.tokens_per_edit], [module], past)
+    return out, state
 
 
 def random_dafnet(

@@ -38,6 +38,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--only",
+        action="extend",
         nargs="+",
         metavar="WHAT",
         help="some of the grid: methods by name or label, dataset=NAME, model=NAME, seed=N",

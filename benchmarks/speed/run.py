@@ -123,7 +123,12 @@ def _parser() -> argparse.ArgumentParser:
         "--smoke", action="store_true", help="tiny sizes: what is counted holds, times do not"
     )
     parser.add_argument(
-        "--only", nargs="+", choices=BENCHMARKS, metavar="METRIC", help=", ".join(BENCHMARKS)
+        "--only",
+        action="extend",
+        nargs="+",
+        choices=BENCHMARKS,
+        metavar="METRIC",
+        help=", ".join(BENCHMARKS),
     )
     parser.add_argument(
         "--out",

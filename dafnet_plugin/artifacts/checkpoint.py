@@ -125,9 +125,9 @@ def load_reference_checkpoint(
             f"{path}: holds networks for {sorted(networks)} and {len(edit_lrs)} modules; "
             f"the model needs {sorted(map(str, set(shapes)))} and {len(shapes)}"
         )
-    for number, shape in enumerate(shapes):
-        if dafnet.module_indices[number] == 0:
-            _load_network(dafnet, number, networks[str(shape)], f"{path}: network {shape}")
+    for number in (modules[0] for modules in dafnet.modules_of.values()):
+        shape = shapes[number]
+        _load_network(dafnet, number, networks[str(shape)], f"{path}: network {shape}")
     with torch.no_grad():
         for number in range(len(shapes)):
             dafnet.edit_lrs[number] = edit_lrs[str(number)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -18,14 +18,16 @@ from dafnet_plugin.network.layer import LayerState
 T = TypeVar("T")
 
 
-def memory_tensors(state: SequenceState) -> dict[str, Tensor]:
-    """All tensors of a sequence state by name, on the CPU, exact."""
+def memory_tensors(state: SequenceState, editor: DAFNetEditor) -> dict[str, Tensor]:
+    """All tensors of a sequence state by name, on the CPU, exact; those of each module apart."""
     tensors = {"edits": torch.tensor(state.edits)}
     for number, update in enumerate(state.updates):
         tensors |= _named(f"updates.{number}", update)
-    for number, network in enumerate(state.networks):
+    for modules, network in zip(editor.dafnet.modules_of.values(), state.networks, strict=True):
         for depth, layer in enumerate(network):
-            tensors |= _named(f"networks.{number}.{depth}", layer)
+            for place, number in enumerate(modules):
+                of_module = LayerState(*(value[place] for value in vars(layer).values()))
+                tensors |= _named(f"networks.{number}.{depth}", of_module)
     return tensors
 
 
@@ -52,12 +54,17 @@ def memory_of(tensors: Mapping[str, Tensor], editor: DAFNetEditor) -> SequenceSt
             for number, edit_module in enumerate(editor.modules)
         )
         networks = []
-        for number in range(len(editor.modules)):
-            network = editor.dafnet.network_of(number)
+        for modules in editor.dafnet.modules_of.values():
+            network = editor.dafnet.network_of(modules[0])
             there = next(network.parameters()).device
             networks.append(
                 tuple(
-                    _built(LayerState, tensors, f"networks.{number}.{depth}", there)
+                    stacked(
+                        [
+                            _built(LayerState, tensors, f"networks.{number}.{depth}", there)
+                            for number in modules
+                        ]
+                    )
                     for depth in range(len(network.layers))
                 )
             )
@@ -71,6 +78,11 @@ def memory_of(tensors: Mapping[str, Tensor], editor: DAFNetEditor) -> SequenceSt
                 f"the module {edit_module.shape}"
             )
     return state
+
+
+def stacked(states: Sequence[LayerState]) -> LayerState:
+    """What a layer remembers of several modules, from that of each."""
+    return LayerState(*(torch.stack(values) for values in zip(*(vars(s).values() for s in states))))
 
 
 def _named(prefix: str, value: Any) -> dict[str, Tensor]:

@@ -129,7 +129,7 @@ def save_edits(
     about = {**saved.about, "edits": calls_to_json(saved.calls)}
     files = {UPDATE: saved.changes}
     if memory and state is not None:
-        files[MEMORY] = memory_tensors(state)
+        files[MEMORY] = memory_tensors(state, editor)
     written = set()
     for kind, tensors in files.items():
         data = save(tensors)

@@ -110,7 +110,7 @@ class SnapshotFolder:
         path = self._folder / f"{now}-{digest[:32]}.safetensors"
         try:
             with atomic_path(path) as temporary:
-                temporary.write_bytes(save(memory_tensors(snapshot.state)))
+                temporary.write_bytes(save(memory_tensors(snapshot.state, self._editor)))
         except OSError as error:
             # The edit itself is a line of the journal; a snapshot only saves time.
             logger.warning(

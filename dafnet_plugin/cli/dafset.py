@@ -66,7 +66,9 @@ def _add_build_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="DIR", help="for likelihoods: a causal language model")
     parser.add_argument("--device", help="of the model: cpu, cuda, cuda:1, mps")
     parser.add_argument("--relations", metavar="FILE", help="instead of the 48 of this package")
-    parser.add_argument("--only", nargs="+", metavar="P", help="only these relations: P36 P19")
+    parser.add_argument(
+        "--only", action="extend", nargs="+", metavar="P", help="only these relations: P36 P19"
+    )
     parser.add_argument("--size", type=int, metavar="N", help="edits of each property, at most")
     parser.add_argument("--days", type=float, metavar="N", help="how long recent is (7)")
     parser.add_argument("--seed", type=int, help="of everything that is drawn (0)")

@@ -36,7 +36,7 @@ class SequenceState:
 
     Attributes:
         edits: how many edits it covers.
-        networks: one network state a module.
+        networks: one state a network, of the modules it handles, in their order.
         updates: one accumulated update a module.
     """
 
@@ -69,15 +69,16 @@ class DAFNet(nn.Module):
         self.shapes = tuple(shapes)
         self.fusion = fusion
         self.edit_bias = edit_bias
+        # The modules that each network handles, in the order of its embeddings.
+        self.modules_of = {
+            _key(shape): [n for n, one in enumerate(self.shapes) if one == shape]
+            for shape in dict.fromkeys(self.shapes)
+        }
         self.networks = nn.ModuleDict(
             {
-                _key(shape): AuxiliaryNetwork(*shape, self.shapes.count(shape), network)
-                for shape in dict.fromkeys(self.shapes)
+                key: AuxiliaryNetwork(*self.shapes[modules[0]], len(modules), network)
+                for key, modules in self.modules_of.items()
             }
-        )
-        # Position of each module among those of its shape.
-        self.module_indices = tuple(
-            self.shapes[:number].count(shape) for number, shape in enumerate(self.shapes)
         )
         self.edit_lrs = nn.Parameter(torch.full((len(self.shapes),), fusion.edit_lr))
         if fusion.kind == "least_squares":
@@ -95,8 +96,7 @@ class DAFNet(nn.Module):
                 and so do the learning rates.
         """
         for name, network in self.networks.items():
-            first = next(n for n, shape in enumerate(self.shapes) if _key(shape) == name)
-            network.to(devices[first])
+            network.to(devices[self.modules_of[name][0]])
         self.edit_lrs = _moved(self.edit_lrs, devices[0])
         if self.fusion.kind == "least_squares":
             self.log_ridge = _moved(self.log_ridge, devices[0])
@@ -167,23 +167,27 @@ class DAFNet(nn.Module):
             the state after the new edits; ``updates`` are differentiable.
         """
         networks: list[NetworkState] = []
-        updates: list[FusionState] = []
-        for number, signal in enumerate(signals):
-            network = self.network_of(number)
+        updates: dict[int, FusionState] = {}
+        for place, (key, modules) in enumerate(self.modules_of.items()):
+            network = self.networks[key]
             there = next(network.parameters()).device
-            out = network(
-                torch.cat([signal.x, signal.delta], dim=1).to(there),
-                signal.tokens_per_edit.to(there),
-                self.module_indices[number],
-                past.networks[number] if past else None,
+            outputs, state = network(
+                [torch.cat([signals[m].x, signals[m].delta], 1).to(there) for m in modules],
+                [signals[m].tokens_per_edit.to(there) for m in modules],
+                range(len(modules)),
+                past.networks[place] if past else None,
             )
-            networks.append(out.state)
-            out = out.to(signal.x.device)  # where the module is
-            with _exactly(signal.x.device):
-                before = past.updates[number] if past else None
-                updates.append(self._fuse(number, signal, out.full(), before))
+            networks.append(state)
+            for module, out in zip(modules, outputs, strict=True):
+                device = signals[module].x.device  # where the module is
+                with _exactly(device):
+                    before = past.updates[module] if past else None
+                    updates[module] = self._fuse(
+                        module, signals[module], out.to(device).full(), before
+                    )
         edits = signals[0].tokens_per_edit.shape[0] + (past.edits if past else 0)
-        return SequenceState(edits, tuple(networks), tuple(updates))
+        in_order = tuple(updates[module] for module in range(len(self.shapes)))
+        return SequenceState(edits, tuple(networks), in_order)
 
     def _fuse(
         self, number: int, signal: Signal, out: NetworkOutput, past: FusionState | None

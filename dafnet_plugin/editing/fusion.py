@@ -124,9 +124,10 @@ def _downdate(covariance: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Gain [d_in, t] of new keys x [t, d_in], and the covariance that knows them."""
     spread = x @ covariance  # [t, d_in]
     factor = torch.linalg.cholesky(spread @ x.T + torch.eye(len(x), dtype=x.dtype, device=x.device))
-    gain = torch.cholesky_solve(spread, factor).T
-    covariance = covariance - gain @ spread
-    return gain, (covariance + covariance.T) / 2  # rounding must not break symmetry
+    half = torch.linalg.solve_triangular(factor, spread, upper=False)
+    gain = torch.linalg.solve_triangular(factor.T, half, upper=True).T
+    # A product of a matrix with itself: what is symmetric stays so but for rounding.
+    return gain, torch.addmm(covariance, half.T, half, alpha=-1)
 
 
 def loosen(state: FusionState, weight: Tensor, prior: Tensor, room: float) -> FusionState:

@@ -37,24 +37,24 @@ class CausalHeads(nn.Module):
         self.key = nn.Linear(dim, head_dim * heads)
 
     def split(self, rows: Tensor) -> Tensor:
-        """[edits, heads * head_dim] -> [heads, edits, head_dim]."""
-        return rows.unflatten(-1, (self.heads, -1)).transpose(0, 1)
+        """[..., edits, heads * head_dim] -> [..., heads, edits, head_dim]."""
+        return rows.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
 
     def keys(self, representations: Tensor) -> Tensor:
-        """Keys [heads, new, head_dim] of representations [new, d]."""
+        """Keys [..., heads, new, head_dim] of representations [..., new, d]."""
         return self.split(self.key(representations))
 
     def weights(self, representations: Tensor, keys: Tensor) -> Tensor:
         """Attention weights of the newest edits over all edits.
 
         Args:
-            representations: [new, d] of the newest edits.
-            keys: [heads, past + new, head_dim].
+            representations: [..., new, d] of the newest edits.
+            keys: [..., heads, past + new, head_dim].
 
         Returns:
-            [heads, new, past + new]; row i is zero after column past + i.
+            [..., heads, new, past + new]; row i is zero after column past + i.
         """
-        query = self.split(self.query(representations))  # [heads, new, head_dim]
+        query = self.split(self.query(representations))  # [..., heads, new, head_dim]
         logits = query @ keys.transpose(-1, -2) / math.sqrt(query.shape[-1])
         new, total = logits.shape[-2:]
         later = torch.ones(new, total, dtype=torch.bool, device=logits.device).triu(total - new + 1)
@@ -70,22 +70,23 @@ class InterEditingAttention(CausalHeads):
         self.output = nn.Linear(head_dim * heads, dim)
 
     def values(self, representations: Tensor) -> Tensor:
-        """Values [heads, new, head_dim] of representations [new, d]."""
+        """Values [..., heads, new, head_dim] of representations [..., new, d]."""
         return self.split(self.value(representations))
 
     def forward(self, representations: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Return what each new edit gathers: [new, d]; keys and values cover past and new."""
-        gathered = self.weights(representations, keys) @ values  # [heads, new, head_dim]
-        return self.output(gathered.transpose(0, 1).flatten(1))
+        """Return what each new edit gathers: [..., new, d]; keys and values cover past and new."""
+        gathered = self.weights(representations, keys) @ values  # [..., heads, new, head_dim]
+        return self.output(gathered.transpose(-3, -2).flatten(-2))
 
 
 class ScaleAttention(CausalHeads):
     """How much each edit counts: its own weight among itself and all edits before it."""
 
     def forward(self, representations: Tensor, keys: Tensor) -> Tensor:
-        """Return the gates [new]: attention of each new edit to itself, mean over heads."""
-        weights = self.weights(representations, keys).mean(0)  # [new, past + new]
-        return weights.diagonal(weights.shape[1] - weights.shape[0])
+        """Return the gates [..., new]: attention of each new edit to itself, mean over heads."""
+        weights = self.weights(representations, keys).mean(-3)  # [..., new, past + new]
+        new, total = weights.shape[-2:]
+        return weights.diagonal(total - new, -2, -1)
 
 
 def scales_of_gates(gates: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from dafnet_plugin.network.attention import (
     ScaleAttention,
 )
 from dafnet_plugin.network.config import NetworkConfig
-from dafnet_plugin.network.segments import segment_sum
+from dafnet_plugin.network.segments import Layout, segment_sum
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class LayerState:
     """What a layer remembers of past edits: projected once, never recomputed.
 
     Attributes:
-        keys, values: [inter_heads, edits, inter_dim] of inter-editing attention.
-        gate_keys: [gate_heads, edits, gate_dim] of the scale attention.
+        keys, values: [modules, inter_heads, edits, inter_dim] of inter-editing attention.
+        gate_keys: [modules, gate_heads, edits, gate_dim] of the scale attention.
     """
 
     keys: Tensor
@@ -32,7 +32,7 @@ class LayerState:
 
 @dataclass(frozen=True)
 class LayerOutput:
-    """Rows [tokens, d], gates [new], representations [new, d] and the grown state."""
+    """Rows [tokens, d], gates [modules, new], representations [modules, new, d], grown state."""
 
     rows: Tensor
     gates: Tensor
@@ -56,44 +56,41 @@ class Layer(nn.Module):
         nn.init.ones_(self.module_scale.weight)
         nn.init.zeros_(self.module_shift.weight)
 
-    def forward(
-        self, z: Tensor, segment: Tensor, edits: int, module_index: int, past: LayerState | None
-    ) -> LayerOutput:
-        """Let the tokens of each edit, then the edits of the sequence, interact.
+    def forward(self, z: Tensor, layout: Layout, past: LayerState | None) -> LayerOutput:
+        """Let the tokens of each edit, then the edits of each module's sequence, interact.
 
         Args:
-            z: rows [tokens, d], grouped by edit.
-            segment: [tokens], the edit of each row.
-            edits: number of new edits.
-            module_index: which of the modules of this shape the rows come from.
+            z: rows [tokens, d], grouped by module and edit.
+            layout: which module and edit each row is of.
             past: state after the edits before, or None.
         """
-        weights, transformed = self.intra(z, segment, edits)
-        new = segment_sum(weights * transformed, segment, edits)
-        z = self.norm_intra(z + weights * transformed)
+        weights, transformed = self.intra(z, layout.segment, layout.segments)
+        attended = weights * transformed
+        new = layout.by_module(segment_sum(attended, layout.segment, layout.segments))
+        z = self.norm_intra(z + attended)
 
         gathered, gates, state = self.among_edits(new, past)
-        z = self.norm_inter(z + gathered.index_select(0, segment))
+        z = self.norm_inter(z + gathered.flatten(0, 1).index_select(0, layout.segment))
 
         z = self.norm_ffn(z + self.feed_forward(z))
-        return LayerOutput(self.affine(z, module_index).relu() + z, gates, new, state)
+        return LayerOutput(self.affine(z, layout).relu() + z, gates, new, state)
 
     def among_edits(
         self, new: Tensor, past: LayerState | None
     ) -> tuple[Tensor, Tensor, LayerState]:
-        """Inter-editing and scale attention of representations [new, d].
+        """Inter-editing and scale attention of representations [modules, new, d].
 
         Returns:
-            what each edit gathers [new, d], its gate [new], and the grown state.
+            what each edit gathers [modules, new, d], its gate [modules, new], the grown state.
         """
         state = LayerState(
             self.inter.keys(new), self.inter.values(new), self.scale_attention.keys(new)
         )
         if past is not None:
             state = LayerState(
-                torch.cat([past.keys, state.keys], 1),
-                torch.cat([past.values, state.values], 1),
-                torch.cat([past.gate_keys, state.gate_keys], 1),
+                torch.cat([past.keys, state.keys], -2),
+                torch.cat([past.values, state.values], -2),
+                torch.cat([past.gate_keys, state.gate_keys], -2),
             )
         gates = self.scale_attention(new, state.gate_keys)
         if self.detach_gates:
@@ -104,12 +101,11 @@ class Layer(nn.Module):
         """Two-layer perceptron on rows [tokens, d]."""
         return self.ffn_out(self.ffn_in(z).relu())
 
-    def affine(self, z: Tensor, module_index: int) -> Tensor:
-        """Scale and shift rows [tokens, d] by what is learned for one module."""
-        scale, shift = (
-            self.module_scale.weight[module_index],
-            self.module_shift.weight[module_index],
-        )
+    def affine(self, z: Tensor, layout: Layout) -> Tensor:
+        """Scale and shift rows [tokens, d] by what is learned for the module of each."""
+        scale, shift = self.module_scale(layout.modules), self.module_shift(layout.modules)
+        if len(layout.modules) > 1:
+            scale, shift = (one.index_select(0, layout.module) for one in (scale, shift))
         return z * scale + shift
 
 
@@ -127,17 +123,16 @@ class ResidualLayer(Layer):
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
 
-    def forward(
-        self, z: Tensor, segment: Tensor, edits: int, module_index: int, past: LayerState | None
-    ) -> LayerOutput:
+    def forward(self, z: Tensor, layout: Layout, past: LayerState | None) -> LayerOutput:
         """As :meth:`Layer.forward`; representations pool the normalised rows as well."""
         normed = self.norm_intra(z)
-        weights, transformed = self.intra(normed, segment, edits)
-        new = segment_sum(weights * (normed + transformed), segment, edits)
+        weights, transformed = self.intra(normed, layout.segment, layout.segments)
+        pooled = segment_sum(weights * (normed + transformed), layout.segment, layout.segments)
+        new = layout.by_module(pooled)
         z = z + weights * transformed
 
         gathered, gates, state = self.among_edits(self.norm_inter(new), past)
-        z = z + gathered.index_select(0, segment)
+        z = z + gathered.flatten(0, 1).index_select(0, layout.segment)
 
         z = z + self.feed_forward(self.norm_ffn(z))
-        return LayerOutput(self.affine(z, module_index), gates, new, state)
+        return LayerOutput(self.affine(z, layout), gates, new, state)

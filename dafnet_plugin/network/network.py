@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +12,7 @@ from dafnet_plugin.network.attention import scales_of_gates
 from dafnet_plugin.network.config import NetworkConfig
 from dafnet_plugin.network.layer import Layer, LayerState, ResidualLayer
 from dafnet_plugin.network.normaliser import build_normaliser
-from dafnet_plugin.network.segments import edit_of_token
+from dafnet_plugin.network.segments import Layout, edit_of_token
 
 NetworkState = tuple[LayerState, ...]
 
@@ -28,7 +29,6 @@ class NetworkOutput:
         update_scale: [new], the share of each new edit.
         past_update_scale: [], the share that everything before keeps.
         representations: one [new, d] a layer.
-        state: to be passed as ``past`` with the next edits.
     """
 
     normalised: Tensor
@@ -38,10 +38,9 @@ class NetworkOutput:
     update_scale: Tensor
     past_update_scale: Tensor
     representations: tuple[Tensor, ...]
-    state: NetworkState
 
     def to(self, device: torch.device) -> NetworkOutput:
-        """What becomes the update, on another device; representations and state stay."""
+        """What becomes the update, on another device; representations stay."""
         return replace(
             self,
             normalised=self.normalised.to(device),
@@ -87,40 +86,49 @@ class AuxiliaryNetwork(nn.Module):
 
     def forward(
         self,
-        z: Tensor,
-        tokens_per_edit: Tensor,
-        module_index: int,
+        z: Sequence[Tensor],
+        tokens_per_edit: Sequence[Tensor],
+        modules: Sequence[int],
         past: NetworkState | None = None,
-    ) -> NetworkOutput:
-        """Transform the rows of new edits in the light of past ones.
+    ) -> tuple[list[NetworkOutput], NetworkState]:
+        """Transform the rows of new edits in the light of past ones, of several modules at once.
 
         Args:
-            z: [tokens, d_in + d_out] rows ``[x; delta]``, grouped by edit, in sequence order.
-            tokens_per_edit: [new], rows of each edit; zeros are allowed.
-            module_index: index of the module among those of this shape.
-            past: ``state`` of the call before, None at the start of a sequence.
+            z: one [tokens, d_in + d_out] a module: rows ``[x; delta]``, grouped by edit, in
+                sequence order. Modules do not see each other.
+            tokens_per_edit: one [new] a module, rows of each edit; zeros are allowed.
+            modules: indices of the modules among those of this shape.
+            past: the state that the call before returned for the same modules, None at the start
+                of a sequence.
+
+        Returns:
+            what it says, one a module; the state, to be passed with the next edits.
         """
-        edits = tokens_per_edit.shape[0]
-        segment = edit_of_token(tokens_per_edit, z.shape[0])
-        normalised = rows = self.normaliser(z)
-        outputs = []
+        segments = [edit_of_token(lengths, len(rows)) for lengths, rows in zip(tokens_per_edit, z)]
+        layout = Layout.of(segments, modules, len(tokens_per_edit[0]))
+        # One after the other: some normalisers count rows in before they normalise them.
+        normalised = [self.normaliser(rows) for rows in z]
+        rows, outputs = torch.cat(normalised), []
         for depth, layer in enumerate(self.layers):
-            outputs.append(layer(rows, segment, edits, module_index, past[depth] if past else None))
+            outputs.append(layer(rows, layout, past[depth] if past else None))
             rows = outputs[-1].rows
-        update_scale, past_update_scale = self._scales([output.gates for output in outputs])
-        return NetworkOutput(
-            normalised,
-            rows[:, : self.d_in],
-            rows[:, self.d_in :],
-            segment,
-            update_scale,
-            past_update_scale,
-            tuple(output.representations for output in outputs),
-            tuple(output.state for output in outputs),
-        )
+        update_scales, past_update_scales = self._scales([output.gates for output in outputs])
+        found = [
+            NetworkOutput(
+                normalised[number],
+                of_module[:, : self.d_in],
+                of_module[:, self.d_in :],
+                segments[number],
+                update_scales[number],
+                past_update_scales[number],
+                tuple(output.representations[number] for output in outputs),
+            )
+            for number, of_module in enumerate(rows.split([len(one) for one in z]))
+        ]
+        return found, tuple(output.state for output in outputs)
 
     def _scales(self, gates: list[Tensor]) -> tuple[Tensor, Tensor]:
-        stacked = torch.stack(gates)  # [layers, new]
+        stacked = torch.stack(gates)  # [layers, modules, new]
         if self.config.gate == "consistent":
             return scales_of_gates(stacked.mean(0))
         update_scale, past_update_scale = scales_of_gates(stacked)

@@ -2,8 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which module and which edit each row is of, where rows of modules stand one after another.
+
+    Attributes:
+        modules: [modules], what the modules are called in a network's embeddings.
+        edits: new edits of each module.
+        module: [tokens], which of the modules a row is of.
+        segment: [tokens], which of the edits of all modules: ``module * edits + edit``.
+    """
+
+    modules: Tensor
+    edits: int
+    module: Tensor
+    segment: Tensor
+
+    @classmethod
+    def of(cls, segments: Sequence[Tensor], modules: Sequence[int], edits: int) -> Layout:
+        """Put modules one after another.
+
+        Args:
+            segments: one [tokens] a module, the edit of each of its rows.
+        """
+        there = segments[0].device
+        return cls(
+            torch.tensor(modules, device=there),
+            edits,
+            torch.cat([torch.full_like(one, number) for number, one in enumerate(segments)]),
+            torch.cat([one + number * edits for number, one in enumerate(segments)]),
+        )
+
+    @property
+    def segments(self) -> int:
+        """How many edits all modules have."""
+        return len(self.modules) * self.edits
+
+    def by_module(self, rows: Tensor) -> Tensor:
+        """[segments, d] -> [modules, edits, d]."""
+        return rows.unflatten(0, (len(self.modules), self.edits))
 
 
 def edit_of_token(tokens_per_edit: Tensor, tokens: int) -> Tensor:

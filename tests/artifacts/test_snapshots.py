@@ -68,6 +68,5 @@ def test_snapshots_are_as_many_as_there_is_room_for() -> None:
             call = one.snapshot().calls[0]
             store.put(Snapshot(state, (call,) * number))
         assert len(store._kept) == most
-    names = {name for name in memory_tensors(state) if name != "edits"}
-    stored = sum(memory_tensors(state)[name].nbytes for name in names)
-    assert memory_size(state) == stored
+    tensors = memory_tensors(state, one)
+    assert memory_size(state) == sum(t.nbytes for name, t in tensors.items() if name != "edits")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -169,8 +170,12 @@ def test_changed_files_are_noticed_and_hidden_ones_are_not(folder: Path) -> None
     )
     (folder / "zsre").mkdir()
     (folder / "zsre" / "z.json").write_text("[]")
-    names = [name for name, *_ in _source_files(dataset, folder)]
-    assert names == sorted([*(f"{part}.json" for part in PARTS), "z.json"])
+    found = _source_files(dataset, folder)
+    assert [name for name, _ in found] == sorted([*(f"{part}.json" for part in PARTS), "z.json"])
+    os.utime(folder / "zsre" / "z.json", (0, 0))
+    assert _source_files(dataset, folder) == found, "a copy has other times"
+    (folder / "zsre" / "z.json").write_text("{}")
+    assert _source_files(dataset, folder) != found
 
 
 def test_a_folder_of_the_repository_is_found(folder: Path) -> None:

@@ -46,7 +46,6 @@ def output(x: list[list[float]], delta: list[list[float]], normalised: list[list
         torch.tensor([]),
         torch.tensor(1.0),
         (),
-        (),
     )
 
 
@@ -183,14 +182,15 @@ def test_what_comes_after_loosening_counts_that_much_more(
     assert_close(state.covariance, torch.linalg.inv(known + ridge + x.T @ x), rtol=1e-3, atol=1e-4)
 
 
-def test_a_thousand_edits_in_float32_stay_within_a_thousandth() -> None:
-    keys, changes = rows(3000, 24, 8)
+def test_ten_thousand_edits_in_float32_stay_within_a_thousandth() -> None:
+    keys, changes = rows(30_000, 24, 8)
     state = start(24, 8, 0.1, torch.float32)
     for x, d in zip(keys.float().split(3), changes.float().split(3)):
         state = extend(state, x, d, chunk=512)
     exact = solve(keys, changes, torch.tensor(0.1, dtype=torch.float64))
     assert (state.weight.double() - exact).norm() / exact.norm() < 1e-3
-    assert torch.equal(state.covariance, state.covariance.T)  # type: ignore[union-attr]
+    assert state.covariance is not None
+    assert_close(state.covariance, state.covariance.T, rtol=1e-5, atol=1e-9)
     assert torch.linalg.eigvalsh(state.covariance).min() > 0
 
 

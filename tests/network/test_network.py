@@ -10,7 +10,7 @@ import torch
 from torch.testing import assert_close
 
 from dafnet_plugin.network.attention import ScaleAttention, scales_of_gates
-from tests.helpers import IDENTITY, SMALL, auxiliary, random_signal
+from tests.helpers import IDENTITY, SMALL, auxiliary, part, random_signal, run_alone
 
 
 def test_scales_by_hand() -> None:
@@ -55,7 +55,7 @@ def test_scale_attention_by_hand() -> None:
 def test_an_untrained_residual_network_is_the_identity(lengths: list[int]) -> None:
     network = auxiliary(3, 4, 2, IDENTITY, shuffled=False)
     signal = random_signal(lengths, 3, 4)
-    out = network(torch.cat([signal.x, signal.delta], 1), signal.tokens_per_edit, 1)
+    out, _ = run_alone(network, signal, 1)
     assert torch.equal(out.x, signal.x) and torch.equal(out.delta, signal.delta)
 
 
@@ -64,7 +64,7 @@ def test_outputs_are_finite_with_edits_that_have_no_token(block: str) -> None:
     network = auxiliary(3, 4, 1, replace(SMALL, block=block, gate="consistent"))
     for lengths in ([0, 2, 0, 3, 0], [0, 0]):
         signal = random_signal(lengths, 3, 4)
-        out = network(torch.cat([signal.x, signal.delta], 1), signal.tokens_per_edit, 0)
+        out, _ = run_alone(network, signal)
         assert out.x.shape == (sum(lengths), 3) and out.update_scale.shape == (len(lengths),)
         for value in (out.x, out.delta, out.update_scale, *out.representations):
             assert torch.isfinite(value).all()
@@ -75,7 +75,7 @@ def test_the_gate_learns_only_when_it_is_consistent() -> None:
     for gate in ("paper", "consistent"):
         network = auxiliary(3, 4, 1, replace(SMALL, gate=gate))  # type: ignore[arg-type]
         signal = random_signal([2, 3, 1], 3, 4)
-        out = network(torch.cat([signal.x, signal.delta], 1), signal.tokens_per_edit, 0)
+        out, _ = run_alone(network, signal)
         gradients[gate] = out.update_scale.requires_grad
         (out.x.sum() + (out.update_scale * torch.arange(3)).sum()).backward()
         found = [layer.scale_attention.query.weight.grad for layer in network.layers]  # type: ignore[union-attr]
@@ -92,8 +92,7 @@ def test_modules_of_one_shape_differ_by_their_own_scale_and_shift_only() -> None
         network.layers[0].module_scale.weight[1] *= 2  # type: ignore[union-attr, operator]
         network.layers[0].module_shift.weight[1] += 1  # type: ignore[union-attr, operator]
     signal = random_signal([2, 2], 3, 4)
-    rows = torch.cat([signal.x, signal.delta], 1)
-    first, second = (network(rows, signal.tokens_per_edit, number) for number in (0, 1))
+    first, second = (run_alone(network, signal, number)[0] for number in (0, 1))
     assert torch.equal(first.x, signal.x)
     assert_close(second.x, 2 * signal.x + 1)
 
@@ -101,14 +100,28 @@ def test_modules_of_one_shape_differ_by_their_own_scale_and_shift_only() -> None
 def test_state_grows_by_the_new_edits_and_keeps_the_old_ones_as_they_are() -> None:
     network = auxiliary(3, 4, 1, SMALL)
     signal = random_signal([2, 1, 3], 3, 4)
-    rows = torch.cat([signal.x, signal.delta], 1)
-    first = network(rows[:3], torch.tensor([2, 1]), 0)
-    second = network(rows[3:], torch.tensor([3]), 0, first.state)
-    for old, new in zip(first.state, second.state, strict=True):
+    _, first = run_alone(network, part(signal, 0, 2))
+    _, second = run_alone(network, part(signal, 2, 3), past=first)
+    for old, new in zip(first, second, strict=True):
         for name in ("keys", "values", "gate_keys"):
             before, after = getattr(old, name), getattr(new, name)
-            assert (before.shape[1], after.shape[1]) == (2, 3)
-            assert torch.equal(after[:, :2], before)
+            assert (before.shape[-2], after.shape[-2]) == (2, 3)
+            assert torch.equal(after[..., :2, :], before)
+
+
+def test_modules_together_are_as_each_alone() -> None:
+    """Whatever their numbers of rows; training counts rows module by module, too."""
+    for config in (SMALL, replace(SMALL, block="residual", normaliser="exact_batch_norm")):
+        together, alone = (auxiliary(3, 4, 3, config).train() for _ in range(2))
+        past, pasts = None, [None, None, None]
+        for call, lengths in enumerate(([[2, 1], [0, 3], [1, 1]], [[2], [1], [0]])):
+            signals = [random_signal(one, 3, 4, call * 3 + n) for n, one in enumerate(lengths)]
+            rows = [torch.cat([signal.x, signal.delta], 1) for signal in signals]
+            outs, past = together(rows, [s.tokens_per_edit for s in signals], [2, 0, 1], past)
+            for place, module in enumerate((2, 0, 1)):
+                out, pasts[place] = run_alone(alone, signals[place], module, pasts[place])
+                for name in ("x", "delta", "segment", "update_scale", "past_update_scale"):
+                    assert_close(getattr(outs[place], name), getattr(out, name))
 
 
 @pytest.mark.parametrize("normaliser", ["exact_batch_norm", "layer_norm"])
@@ -119,7 +132,7 @@ def test_every_parameter_takes_part_but_those_a_softmax_cancels(
     config = replace(SMALL, block=block, normaliser=normaliser, gate="consistent")
     network = auxiliary(3, 4, 1, config).train()
     signal = random_signal([2, 3, 4], 3, 4)
-    out = network(torch.cat([signal.x, signal.delta], 1), signal.tokens_per_edit, 0)
+    out, _ = run_alone(network, signal)
     weights = torch.arange(1.0, 10.0)[:, None]
     (weights * out.x * out.x).sum().add(out.update_scale.square().sum()).backward()
     idle = {

@@ -41,8 +41,7 @@ def test_three_calls_in_sequence(golden: Golden) -> None:
             expected = golden.under(f"{prefix}.step{number}")
             lens = torch.tensor(step["edit_lens"])
             with torch.no_grad():
-                out = network(expected["x"], lens, step["mode"], past)
-            past = out.state
+                (out,), past = network([expected["x"]], [lens], [step["mode"]], past)
             share = (out.update_scale / lens)[out.segment][:, None]
             delta = out.delta * share
             assert_close(out.x.T @ delta, expected["delta_weight"], **TOLERANCE)

@@ -8,12 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 from torch.testing import assert_close
 
 from dafnet_plugin.editing.signals import Signal
-from dafnet_plugin.network import AuxiliaryNetwork, NetworkConfig, NetworkOutput
-from tests.helpers import SMALL, auxiliary, part, random_signal
+from dafnet_plugin.network import AuxiliaryNetwork, NetworkConfig, NetworkOutput, NetworkState
+from tests.helpers import SMALL, auxiliary, part, random_signal, run_alone
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 VARIANTS = [
@@ -24,13 +23,11 @@ VARIANTS = [
 LENGTHS = st.lists(st.integers(0, 4), min_size=1, max_size=5)
 
 
-def rows_of(signal: Signal) -> Tensor:
-    return torch.cat([signal.x, signal.delta], 1)
-
-
-def run(network: AuxiliaryNetwork, signal: Signal) -> NetworkOutput:
+def run(
+    network: AuxiliaryNetwork, signal: Signal, past: NetworkState | None = None
+) -> tuple[NetworkOutput, NetworkState]:
     with torch.no_grad():
-        return network(rows_of(signal), signal.tokens_per_edit, 1)
+        return run_alone(network, signal, 1, past)
 
 
 @pytest.mark.parametrize("config", VARIANTS, ids=lambda c: f"{c.block}-{c.gate}")
@@ -42,14 +39,14 @@ def test_later_edits_change_nothing_of_earlier_ones(
     network = auxiliary(3, 4, 2, config)
     whole = random_signal(first + later, 3, 4, seed)
     edits, tokens = len(first), sum(first)
-    alone, together = run(network, part(whole, 0, edits)), run(network, whole)
+    (alone, before), (together, after) = run(network, part(whole, 0, edits)), run(network, whole)
     assert_close(together.x[:tokens], alone.x, **EXACT)
     assert_close(together.delta[:tokens], alone.delta, **EXACT)
     for mine, theirs in zip(alone.representations, together.representations, strict=True):
         assert_close(theirs[:edits], mine, **EXACT)
-    for mine, theirs in zip(alone.state, together.state, strict=True):
+    for mine, theirs in zip(before, after, strict=True):
         for name in ("keys", "values", "gate_keys"):
-            assert_close(getattr(theirs, name)[:, :edits], getattr(mine, name), **EXACT)
+            assert_close(getattr(theirs, name)[..., :edits, :], getattr(mine, name), **EXACT)
 
 
 @pytest.mark.parametrize("config", VARIANTS, ids=lambda c: f"{c.block}-{c.gate}")
@@ -61,9 +58,8 @@ def test_a_sequence_in_parts_gives_the_rows_of_the_whole(
     network = auxiliary(3, 4, 2, config)
     whole = random_signal(first + later, 3, 4, seed)
     head, tail = part(whole, 0, len(first)), part(whole, len(first), len(first + later))
-    together, before = run(network, whole), run(network, head)
-    with torch.no_grad():
-        after = network(rows_of(tail), tail.tokens_per_edit, 1, before.state)
+    (together, _), (before, state) = run(network, whole), run(network, head)
+    after, _ = run(network, tail, state)
     assert_close(torch.cat([before.x, after.x]), together.x, **EXACT)
     assert_close(torch.cat([before.delta, after.delta]), together.delta, **EXACT)
 
@@ -73,7 +69,7 @@ def test_earlier_edits_do_reach_later_ones(config: NetworkConfig) -> None:
     """Without this the tests above would hold for a network that mixes nothing."""
     network = auxiliary(3, 4, 2, config)
     whole = random_signal([2, 3], 3, 4)
-    alone, together = run(network, part(whole, 1, 2)), run(network, whole)
+    (alone, _), (together, _) = run(network, part(whole, 1, 2)), run(network, whole)
     assert (together.x[2:] - alone.x).abs().max() > 1e-3
 
 
@@ -85,6 +81,6 @@ def test_tokens_of_one_edit_reach_each_other_but_not_those_of_an_earlier_one(
     whole = random_signal([2, 3], 3, 4)
     changed = Signal(whole.x.clone(), whole.delta, whole.tokens_per_edit)
     changed.x[4] += 1  # the last token of the second edit
-    difference = (run(network, changed).x - run(network, whole).x).abs().amax(1)
+    difference = (run(network, changed)[0].x - run(network, whole)[0].x).abs().amax(1)
     assert difference[:2].max() == 0
     assert difference[2:].min() > 1e-6

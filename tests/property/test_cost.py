@@ -23,7 +23,7 @@ def rows_through_linear(module: nn.Module) -> Iterator[Counter[str]]:
         if isinstance(linear, nn.Linear):
 
             def count(_: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
-                rows[name] += inputs[0].shape[0]
+                rows[name] += inputs[0].shape[:-1].numel()
 
             hooks.append(linear.register_forward_pre_hook(count))
     try:

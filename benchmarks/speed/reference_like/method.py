@@ -54,7 +54,9 @@ class ReferenceLike:
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         self.modules, self.sources = (find_edit_modules(m, names) for m in (model, self.original))
-        self.indices, self.edit_bias = dafnet.module_indices, dafnet.edit_bias
+        shapes, self.edit_bias = dafnet.shapes, dafnet.edit_bias
+        # The place of each module among those of its shape.
+        self.indices = [shapes[:number].count(shape) for number, shape in enumerate(shapes)]
         self.batch_size = batch_size
         config = _published(dafnet)
         self.networks = nn.ModuleDict()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from dafnet_plugin.network.attention import scales_of_gates
 from dafnet_plugin.network.config import NetworkConfig
@@ -15,6 +16,10 @@ from dafnet_plugin.network.normaliser import build_normaliser
 from dafnet_plugin.network.segments import Layout, edit_of_token
 
 NetworkState = tuple[LayerState, ...]
+
+RECOMPUTED = 2**24
+"""Numbers in the rows of a training step from which layers are computed again in the backward pass:
+what a layer holds of each number for that otherwise takes some 40 bytes."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,11 @@ class AuxiliaryNetwork(nn.Module):
         normalised = [self.normaliser(rows) for rows in z]
         rows, outputs = torch.cat(normalised), []
         for depth, layer in enumerate(self.layers):
-            outputs.append(layer(rows, layout, past[depth] if past else None))
+            given = (rows, layout, past[depth] if past else None)
+            if rows.numel() >= RECOMPUTED and torch.is_grad_enabled():
+                outputs.append(checkpoint(layer, *given, use_reentrant=False))
+            else:
+                outputs.append(layer(*given))
             rows = outputs[-1].rows
         update_scales, past_update_scales = self._scales([output.gates for output in outputs])
         found = [

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+import dafnet_plugin.network.network as network_module
 from dafnet_plugin.network.attention import ScaleAttention, scales_of_gates
 from tests.helpers import IDENTITY, SMALL, auxiliary, part, random_signal, run_alone
 
@@ -142,3 +143,20 @@ def test_every_parameter_takes_part_but_those_a_softmax_cancels(
     }
     # What is added to every score or every logit alike does not change their softmax.
     assert idle == {"intra.score.2.bias", "inter.key.bias", "scale_attention.key.bias"}
+
+
+def test_layers_computed_again_in_the_backward_pass_give_the_same_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gradients, calls = {}, {}
+    for least in (2**24, 1):
+        monkeypatch.setattr(network_module, "RECOMPUTED", least)
+        network = auxiliary(3, 4, 1, replace(SMALL, gate="consistent")).train()
+        network.layers[0].register_forward_pre_hook(  # type: ignore[union-attr, operator]
+            lambda *_, least=least: calls.update({least: calls.get(least, 0) + 1})
+        )
+        out, _ = run_alone(network, random_signal([2, 3, 1], 3, 4))
+        (out.x.square().sum() + out.update_scale.square().sum()).backward()
+        gradients[least] = [p.grad for p in network.parameters() if p.grad is not None]
+    assert calls == {2**24: 1, 1: 2}
+    assert_close(gradients[1], gradients[2**24])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,14 +77,15 @@ class Figure:
 
     Attributes:
         name: of its files, and its anchor in the page.
-        missing: what could not be drawn, and why.
+        failed, not_run: methods, with the lengths, that nothing could be drawn of.
     """
 
     name: str
     title: str
     caption: str
     panels: tuple[Panel, ...]
-    missing: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    not_run: tuple[str, ...] = ()
 
     @property
     def styles(self) -> list[Style]:
@@ -115,7 +116,7 @@ def scores(section: Section, styles: Styles) -> Figure:
         "Scores after the last edit, by number of edits",
         "Every edit of a sequence scored after the last one. Bars: 95 % intervals.",
         tuple(panel for panel in panels if panel.series),
-        _missing(section, section.lengths),
+        *_missing(section, section.lengths),
     )
 
 
@@ -147,7 +148,7 @@ def forgetting(section: Section, styles: Styles, num_edits: int) -> Figure:
         "How well an edit still holds after so many others; 0 is right after it was made. "
         "Each point is the mean over the edits that so many followed.",
         tuple(panels),
-        _missing(section, (num_edits,)),
+        *_missing(section, (num_edits,)),
     )
 
 
@@ -196,7 +197,7 @@ def before_after(section: Section, styles: Styles) -> Figure:
         "Hollow: mean of reliability, generality and locality right after each edit. Filled: of "
         "the same edits after the last one. The line between them is what was lost.",
         tuple(panels),
-        _missing(section, [n for n in section.lengths if n > 1]),
+        *_missing(section, [n for n in section.lengths if n > 1]),
     )
 
 
@@ -230,7 +231,7 @@ def trade_off(section: Section, styles: Styles) -> Figure:
         "Final locality against the mean of final reliability and generality; the upper right "
         "corner is ideal. Along each thin line the average of the table is the same.",
         tuple(panels),
-        _missing(section, section.lengths),
+        *_missing(section, section.lengths),
     )
 
 
@@ -256,7 +257,7 @@ def cost(section: Section, styles: Styles) -> Figure:
         "Seconds per edit by the wall clock, without scoring; memory of the process or of the "
         "accelerator. Amounts that differ more than tenfold are on a logarithmic axis.",
         tuple(panels),
-        _missing(section, section.lengths),
+        *_missing(section, section.lengths),
     )
 
 
@@ -277,14 +278,14 @@ def _by_length(section: Section, styles: Styles, name: str, title: str, ylabel: 
     return Panel(title, "edits", ylabel, tuple(series), ticks=section.lengths)
 
 
-def _missing(section: Section, lengths: Iterable[int]) -> tuple[str, ...]:
-    notes = []
-    for label in section.labels:
-        for status, words in (("failed", "failed"), ("missing", "not run")):
-            where = [f"{n:,}" for n in lengths if section.groups[label, n].status == status]
-            if where:
-                notes.append(f"{label} at {', '.join(where)} ({words})")
-    return tuple(notes)
+def _missing(section: Section, lengths: Iterable[int]) -> Iterator[tuple[str, ...]]:
+    """The methods that failed, and those that were not run, by length."""
+    for status in ("failed", "missing"):
+        of_length = {
+            n: [label for label in section.labels if section.groups[label, n].status == status]
+            for n in lengths
+        }
+        yield tuple(f"{', '.join(labels)} at {n:,}" for n, labels in of_length.items() if labels)
 
 
 def _short(value: float) -> str:

@@ -46,7 +46,7 @@ def test_a_failed_cell_is_a_gap_not_a_zero(section: Section, looks: dict[str, St
     figure = scores(section, looks)
     mend = next(s for s in figure.panels[3].series if s.style.label == "MEND")
     assert mend.y[2] is None and None not in mend.y[:2]
-    assert figure.missing == ("MEND at 100 (failed)",)
+    assert figure.failed == ("MEND at 100",) and not figure.not_run
     assert all(
         series.style.label != "MEND" for series in forgetting(section, looks, 100).panels[0].series
     )

@@ -58,8 +58,8 @@ def test_failed_and_missing_are_shown_as_such(page: Page) -> None:
     assert [c.text for c in missing if c.span == 4] == ["not run"]
     listed = page.table("Failed and missing cells")
     assert {row[0].text for row in listed.rows[1:]} == {"MEND", "FT"}
-    assert "Not drawn: MEND at 10 (failed)" in page.text
-    assert "Not drawn: FT at 50 (not run)" in page.text
+    assert "Failed: MEND at 10" in page.text
+    assert "Not run: FT at 50" in page.text
 
 
 def test_text_of_models_is_never_markup(page: Page, report: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from benchmarks.consistency import ConsistencyConfig
 from benchmarks.entries import ROOT, DatasetConfig, MethodConfig, ModelConfig, filled
+from benchmarks.targets import target_problems
 from dafnet_plugin.errors import ConfigError
 from dafnet_plugin.schema import YamlConfig, not_among, not_positive
 
@@ -38,6 +39,8 @@ class BenchmarkConfig(YamlConfig):
         consistency: whether factual consistency is measured as well: true, or keys of
             :class:`benchmarks.consistency.ConsistencyConfig`; for data sets whose source makes
             consistency pairs.
+        targets: final averages that the benchmark sets out to reach, as the report shows:
+            ``{label: {data set: {number of edits: average}}}``.
     """
 
     name: str
@@ -52,6 +55,7 @@ class BenchmarkConfig(YamlConfig):
     threads: int | None = None
     training_seconds: float | str | None = None
     consistency: bool | dict = False
+    targets: dict = field(default_factory=dict)
 
     @property
     def model_entries(self) -> list[ModelConfig]:
@@ -94,6 +98,8 @@ class BenchmarkConfig(YamlConfig):
         if not found:  # what follows needs whole entries
             found += [*self._path_problems(), *self._pace_problems()]
             found += self._consistency_problems()
+            labels = [entry.label for entry in self.entries]
+            found += target_problems(self.targets, labels, [d["name"] for d in self.datasets])
         return found
 
     def _list_problems(self) -> list[str]:

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.intervals import Comparison, compare, intervals
+from benchmarks.manifest import MANIFEST
 from benchmarks.report.model import SCORES, WHEN, Group, Section, Study, Verdict, mean, tied
 from benchmarks.results import Details, Result, details_path, read_details, read_results
+from benchmarks.targets import targets_of
 from dafnet_plugin.errors import DataError
+from dafnet_plugin.files import read_json
 
 RESULTS = "results.jsonl"
 
@@ -24,12 +27,15 @@ def read_study(results_dir: Path) -> Study:
     if not results:
         raise DataError(f"{path}: no results; `python -m benchmarks run` writes them")
     places = dict.fromkeys((result.dataset, result.model) for result in results)
+    manifest = results_dir / MANIFEST
+    config = read_json(manifest).get("config", {}) if manifest.is_file() else {}
     return Study(
         name=results_dir.resolve().name,
         sections=tuple(
             build_section([r for r in results if (r.dataset, r.model) == place], results_dir)
             for place in places
         ),
+        targets=tuple(targets_of(config.get("targets", {}))),
     )
 
 

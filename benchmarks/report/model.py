@@ -10,6 +10,7 @@ from typing import Literal
 
 from benchmarks.intervals import Comparison, Interval
 from benchmarks.results import Example, Result
+from benchmarks.targets import Target
 
 FOCUS = "DAFNET"
 """The label that the report emphasises; it gets no other favour."""
@@ -149,10 +150,15 @@ class Section:
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that a folder of results holds."""
+    """Everything that a folder of results holds.
+
+    Attributes:
+        targets: what the run's config sets out to reach.
+    """
 
     name: str
     sections: tuple[Section, ...]
+    targets: tuple[Target, ...] = ()
 
     @cached_property
     def results(self) -> list[Result]:

@@ -63,6 +63,7 @@ class Page:
             "headlines": summary.headlines(study),
             "ahead": summary.ahead_table(study),
             "summary": summary.summary_table(study),
+            "targets": summary.targets_table(study),
             "overview": self._show(figures.overview(study, self.styles)),
             "sections": [self._section(section, names) for section in study.sections],
             "unedited": score_tables.UNEDITED,

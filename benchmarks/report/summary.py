@@ -106,6 +106,50 @@ def ahead_table(study: Study) -> Table | None:
     )
 
 
+def targets_table(study: Study) -> Table | None:
+    """Averages that were to be reached, beside those that were; None if there are none."""
+    lengths = sorted({target.num_edits for target in study.targets})
+    wanted: dict[tuple[str, str], dict[int, float]] = {}
+    for target in study.targets:
+        wanted.setdefault((target.label, target.dataset), {})[target.num_edits] = target.average
+    rows = [
+        Row(
+            f"{label}, {section.title}",
+            [_target_cell(section, label, n, averages.get(n)) for n in lengths],
+        )
+        for (label, dataset), averages in wanted.items()
+        for section in study.sections
+        if section.dataset == dataset
+    ]
+    if not rows:
+        return None
+    return Table(
+        name="targets",
+        caption="Final averages that this benchmark sets out to reach",
+        corner="method, data set, base model",
+        columns=[counted(n, "edit") for n in lengths],
+        bodies=[Body(rows)],
+        notes=["As the config says: what was reached, and what was to be."],
+    )
+
+
+def _target_cell(section: Section, label: str, n: int, wanted: float | None) -> Cell:
+    if wanted is None:
+        return Cell(NONE)
+    group = section.groups.get((label, n))
+    score = group.score("average") if group else None
+    if score is None:
+        return Cell("not measured", note=f"at least {score_text(wanted)}", marks=("missing",))
+    reached = score.value >= wanted
+    return Cell(
+        score_text(score.value),
+        small=range_text(score),
+        note=f"{'reached' if reached else 'missed'}: at least {score_text(wanted)}",
+        title=interval_title(score),
+        marks=() if reached else ("failed",),
+    )
+
+
 def summary_table(study: Study) -> Table:
     """The best average for each data set, base model and number of edits."""
     rows = [

@@ -98,6 +98,10 @@ def test_sizes_of_a_model_are_keys_beside_its_name(tmp_path: Path) -> None:
             r"consistency: the source zsre of the data set facts makes no consistency pairs; "
             r"allowed: data sets of tinyworld, pararel, or consistency: false",
         ),
+        ({"targets": {"KN": {"facts": {1: 0.9}}}}, r"targets: 'KN'; allowed: .*FT"),
+        ({"targets": {"FT": {"fact": {1: 0.9}}}}, r"targets\.FT\.fact: unknown data set; allowed: "),
+        ({"targets": {"FT": {"facts": {1: 97}}}}, r"targets\.FT\.facts: \{1: 97\}; allowed: .*0 to 1"),
+        ({"targets": {"FT": 0.9}}, r"targets\.FT: 0\.9; allowed: averages by data set"),
         ({"consistency": {"sentences": 1}}, r"consistency\.sentences: 1; allowed: at least 2"),
         ({"consistency": {"fact": 1}}, r"consistency\.fact: unknown key .*did you mean 'facts'"),
         ({"consistency": "yes"}, r"consistency: 'yes'; allowed: true or false or keys with values"),

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.intervals import compare, field_interval, intervals
+from benchmarks.manifest import MANIFEST
 from benchmarks.report import build, cost_tables, tidy, write_report
 from benchmarks.report.model import Study
+from dafnet_plugin.files import write_json
 from tests.benchmarks.report.synthetic import METHODS, write_results
 
 WIDTHS = ("tiny-gpt2-inner384", "tiny-gpt2-inner768", "tiny-gpt2-inner1536")
@@ -51,6 +53,11 @@ def small_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_results(folder, datasets=["ripple"], lengths=lengths, failing=failing, missing=missing)
     two = {entry: METHODS[entry] for entry in (("DAFNET", ""), ("MEMIT", ""))}
     write_results(folder, methods=two, datasets=["pararel"], models=WIDTHS, lengths={1: 2, 50: 2})
+    wanted = {
+        "DAFNET": {"ripple": {1: 0.0, 50: 1.0}, "nowhere": {1: 0.5}},
+        "X": {"ripple": {10: 0.5}},
+    }
+    write_json(folder / MANIFEST, {"config": {"targets": wanted}, "lines": []})
     return folder
 
 

@@ -62,6 +62,18 @@ def test_failed_and_missing_are_shown_as_such(page: Page) -> None:
     assert "Not run: FT at 50" in page.text
 
 
+def test_targets_of_the_config_stand_beside_what_was_reached(page: Page) -> None:
+    table = page.table("Final averages that this benchmark sets out to reach")
+    assert [row[0].text for row in table.rows[1:]] == [
+        *(f"DAFNET, ripple, tiny-{family}" for family in ("gpt2", "llama")),
+        *(f"X, ripple, tiny-{family}" for family in ("gpt2", "llama")),
+    ]
+    first, none, last = table.cells("DAFNET, ripple, tiny-gpt2")
+    assert "failed" not in first.classes and "failed" in last.classes and none.text == NONE
+    assert "reached: at least 0.000" in page.text and "missed: at least 1.000" in page.text
+    assert "not measured" in table.cells("X, ripple, tiny-gpt2")[1].text
+
+
 def test_text_of_models_is_never_markup(page: Page, report: Path) -> None:
     assert MARKUP in page.text
     assert not [tag for tag, _ in page.tags if tag == "script"]

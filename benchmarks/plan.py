@@ -57,7 +57,7 @@ def plan(
     """The steps of a run, those that an earlier one has made included."""
     inventory = Inventory(config, data_dir, out)
     cells = list(filter(Filter(config, only), inventory.cells()))
-    folders = {path.parent for path in COMMITTED.rglob("results.jsonl")}
+    folders = {path.parent for path in COMMITTED.rglob("results.jsonl*")}
     estimates = Estimates.of_folders([out, *sorted(folders - {out.resolve()})])
     collector = Collector(out)
     facts = _Facts(inventory)

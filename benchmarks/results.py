@@ -258,15 +258,21 @@ def append_result(path: str | Path, result: Result) -> None:
 def read_results(path: str | Path) -> list[Result]:
     """Read the newest line of each key, in the order of the file; no file, no results.
 
+    Where the file is not there but ``PATH.gz`` is, as of committed studies, that is read.
+
     Raises:
         DataError: a line is not a result; names file and line.
     """
     path = Path(path)
-    if not path.is_file():
+    packed = path.with_name(f"{path.name}.gz")
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif packed.is_file():
+        text = gzip.decompress(packed.read_bytes()).decode()
+    else:
         return []
-    text = path.read_text(encoding="utf-8")
     whole, _, rest = text.rpartition("\n")
-    if rest:  # nothing may be appended to a part line
+    if rest and path.is_file():  # nothing may be appended to a part line
         with open(path, "r+b") as file:
             file.truncate(len((whole + "\n").encode()) if whole else 0)
     names = {item.name for item in dataclasses.fields(Result)}

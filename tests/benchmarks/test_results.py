@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from dataclasses import replace
@@ -57,6 +58,17 @@ def test_lines_come_back_and_the_newest_counts(tmp_path: Path) -> None:
         append_result(path, result)
     assert read_results(path) == [RESULT, replace(FAILED, status="ok", error=None)]
     assert len(path.read_text().splitlines()) == 3
+
+
+def test_packed_results_are_read_where_there_are_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    append_result(path, RESULT)
+    packed = path.with_name("results.jsonl.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    append_result(path, replace(RESULT, sequence=1))
+    assert [r.sequence for r in read_results(path)] == [0, 1]
+    path.unlink()
+    assert read_results(path) == [RESULT]
 
 
 def test_a_part_line_is_dropped(tmp_path: Path) -> None:

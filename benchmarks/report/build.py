@@ -30,7 +30,7 @@ def read_study(results_dir: Path) -> Study:
     manifest = results_dir / MANIFEST
     config = read_json(manifest).get("config", {}) if manifest.is_file() else {}
     return Study(
-        name=results_dir.resolve().name,
+        name=config.get("name", results_dir.resolve().name),
         sections=tuple(
             build_section([r for r in results if (r.dataset, r.model) == place], results_dir)
             for place in places
